@@ -1,0 +1,181 @@
+"""Turns a Plan into files and nothing else, and is the preview command:
+
+    python render_config.py [--out DIR] [--json] [--facts FILE] -- serve MODEL ...
+
+writes the files to DIR, prints the report (or one JSON document), starts nothing, and needs no network and no model
+files. Exit 0, or 2 with `vllm: error: ...`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from shims import cli, facts, plan, report, settings
+from shims.exceptions import CommandLineError, ShimError, StartError
+from shims.plan import Engine, Plan
+
+# Enough for any GPU's batch many times over; a limit of a billion would cost supervisord and haproxy their start.
+MAX_OPEN_FILES = 16384
+HAPROXY_FILES = 200  # listeners, checks, logs
+
+
+def ini(value: object) -> str:
+    """A bare value of supervisord.conf: `%` starts an expansion, ` ;` a comment."""
+    text = str(value)
+    if re.search(r"[\r\n\0]| [;#]", text):
+        raise StartError(f"{text!r} cannot be written to supervisord.conf: use a plain path")
+    return text.replace("%", "%%")
+
+
+def ini_command(argv: Sequence[str]) -> str:
+    """One `command=` line that supervisord splits into exactly these arguments.
+
+    supervisor 4.3.0 cuts a value at ` ;` and ` #` even inside quotes, so the quote is closed and opened between them.
+    """
+    line = " ".join(shlex.quote(argument) for argument in argv).replace("%", "%%")
+    # `%(here)s` is replaced even where the percent sign is doubled.
+    for trap, safe in ((" ;", " '';"), (" #", " ''#"), ("%(here)s", "%''(here)s")):
+        line = line.replace(trap, safe)
+    return line
+
+
+def ini_environment(values: Mapping[str, str]) -> str:
+    """One `environment=` line. supervisord has no escape inside the quotes, so a value may hold no double quote."""
+    bad = next((name for name, value in values.items() if re.search(r'["\r\n\0]| [;#]', value)), None)
+    if bad:
+        raise StartError(f"the value of {bad} cannot be written to supervisord.conf: it holds a quote or a line break")
+    return ",".join(f'{name}="{value}"' for name, value in values.items()).replace("%", "%%")
+
+
+def engine_command(engine: Engine) -> str:
+    unset = [part for name in engine.unset for part in ("-u", name)]
+    return ini_command(("/usr/bin/env", *unset, *engine.argv) if unset else engine.argv)
+
+
+def haproxy_word(value: object) -> str:
+    """A word of haproxy.cfg in strong quotes, where nothing is expanded."""
+    return "'" + str(value).replace("'", "'\\''") + "'"
+
+
+def error_body(code: int, kind: str, message: str) -> str:
+    """vLLM's error shape as one quoted word of haproxy.cfg."""
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return haproxy_word(json.dumps({"error": error}, separators=(",", ":")))
+
+
+def render(chosen: Plan) -> dict[str, str]:
+    """File name to text, for every file of the run directory. Undefined names fail."""
+    found = chosen.facts
+    templates = Environment(
+        loader=FileSystemLoader([found.home, f"{found.home}/haproxy"]),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - no HTML: every value passes a filter that owns its quoting
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters.update(
+        ini=ini,
+        ini_command=ini_command,
+        ini_environment=ini_environment,
+        engine_command=engine_command,
+        haproxy_word=haproxy_word,
+    )
+    templates.globals.update(error_body=error_body)
+    open_files = min(found.open_files, MAX_OPEN_FILES)
+    values = {
+        "plan": chosen,
+        "facts": found,
+        "settings": chosen.settings,
+        "run_dir": found.run_dir,
+        "log_dir": found.log_dir,
+        "umask": f"{found.umask:03o}",
+        "open_files": open_files,
+        "maxconn": (open_files - HAPROXY_FILES) // 2,
+        "bind_addresses": bind_addresses(chosen),
+        "middleware_command": middleware_command(chosen),
+        "haproxy_command": (*_without_keys(), "haproxy", "-W", "-db", "-f", f"{found.run_dir}/haproxy.cfg"),
+        "engine_stop_seconds": settings.ENGINE_STOP_SECONDS,
+        "middleware_stop_seconds": settings.MIDDLEWARE_STOP_SECONDS,
+    }
+    names = ("supervisord.conf", "haproxy.cfg")
+    files = {name: templates.get_template(f"{name}.j2").render(values) for name in names}
+    # Bytes as they stand: HTTP's line ends are part of the file.
+    files["metrics-empty.http"] = (Path(found.home) / "haproxy/metrics-empty.http").read_bytes().decode("ascii")
+    files.update({file.name: file.text for file in chosen.files if file.text is not None})
+    return files
+
+
+def bind_addresses(chosen: Plan) -> list[str]:
+    """vLLM without --host takes every address of both families, and `::` both as well."""
+    if chosen.host in (None, "::"):
+        return [f":::{chosen.ports.public} v4v6"] if chosen.facts.ipv6 else [f"0.0.0.0:{chosen.ports.public}"]
+    return [f"{chosen.host}:{chosen.ports.public}"]
+
+
+def middleware_command(chosen: Plan) -> tuple[str, ...]:
+    engine = chosen.engines[0]
+    return (
+        *(chosen.facts.python, "-I", "-X", "utf8", "-m", "middleware"),
+        *("--port", str(chosen.ports.middleware), "--fd", "0"),
+        *("--upstream", f"http://127.0.0.1:{engine.port}"),
+        *("--ready-file", f"{chosen.facts.run_dir}/ready/{engine.name}"),
+        *("--served-model-name", *chosen.models),
+    )
+
+
+def _without_keys() -> tuple[str, ...]:
+    return ("/usr/bin/env", *(part for name in plan.NOT_FOR_THE_ENGINE for part in ("-u", name)))
+
+
+def write(chosen: Plan, folder: Path) -> None:
+    """Writes the run directory: folders 0700, files 0600, so that no other user reads or replaces them."""
+    for name in ("", "ready", "prometheus/sglang"):
+        (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, text in render(chosen).items():
+        _write_private(folder / name, text.encode())
+    for file in chosen.files:
+        if file.source is not None and Path(file.source).is_file():
+            _write_private(folder / file.name, Path(file.source).read_bytes())
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)  # a link put there by somebody else is replaced, not followed
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Show what a vLLM command line becomes. Starts nothing.")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write the rendered files there")
+    parser.add_argument("--json", action="store_true", help="one JSON document in place of the report")
+    parser.add_argument("--facts", metavar="FILE", help="take the machine's facts from this JSON file")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- serve MODEL ...")
+    options = parser.parse_args(argv)
+    try:
+        command = cli.from_words(options.command[1:] if options.command[:1] == ["--"] else options.command)
+        found = facts.load(options.facts) if options.facts else facts.gather(command, os.environ)
+        chosen = plan.make(command, os.environ, found)
+        if options.out:
+            shutil.rmtree(options.out / "ready", ignore_errors=True)
+            write(chosen, options.out)
+    except ShimError as error:
+        print(f"vllm: error: {error}", file=sys.stderr)
+        return CommandLineError.exit_code
+    print(json.dumps(chosen.to_json(), indent=2, ensure_ascii=False) if options.json else report.text(chosen), end="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""What we set though nobody asked: where SGLang's default differs from vLLM's, the deployment must see vLLM's.
+Called last by `translate`.
+"""
+
+from __future__ import annotations
+
+from shims.flags.draft import DEFAULT_MODEL, Decision, Draft
+from shims.values.parsers import MISTRAL_FAMILY
+
+
+def complete(draft: Draft) -> None:
+    _model(draft)
+    draft.add("--random-seed", 0, why="vLLM's default seed; SGLang's is random")
+    draft.add("--enable-metrics", why="vLLM always serves /metrics")
+    draft.add_env("SGLANG_RETURN_ORIGINAL_LOGPROB", "1", "vLLM's logprobs are those before temperature")
+    draft.add_env("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "0", "SGLang's own check takes a second a time")
+    _tool_call_parser(draft)
+
+
+def _model(draft: Draft) -> None:
+    positional = draft.command.positional if draft.command.entry == "serve" else None
+    model = positional or draft.given("--model")
+    if model is None:
+        draft.added.append((f"--model-path {DEFAULT_MODEL}", "no model was given: vLLM's own default"))
+        draft.warnings.append(f"no model was given: serving vLLM's default, {DEFAULT_MODEL}")
+    draft.model = model or DEFAULT_MODEL
+    draft.served_names = draft.served_names or (draft.model,)
+
+
+def _tool_call_parser(draft: Draft) -> None:
+    """Named by the operator's variable, or known from the model's family; never guessed for any other model."""
+    if draft.given("--tool-call-parser") is not None:
+        return
+    name = "SGLANG_TOOL_CALL_PARSER"
+    if parser := draft.env.get(name):
+        target = draft.emit("--tool-call-parser", parser).target
+        draft.decisions = [d for d in draft.decisions if d.name != name]
+        draft.decisions.append(Decision(name, "env", parser, "convert", target, "the command line names no parser"))
+    elif family := _mistral(draft):
+        draft.add("--tool-call-parser", "mistral", why=f"a model of the Mistral family ({family})")
+
+
+def _mistral(draft: Draft) -> str | None:
+    config = draft.facts.model_config
+    if config:
+        names = [str(config.get("model_type", "")), *map(str, config.get("architectures") or ())]
+        return next((name for name in names if name.lower().startswith(MISTRAL_FAMILY)), None)
+    name = draft.model.rstrip("/").rpartition("/")[2].lower()
+    return next((family for family in MISTRAL_FAMILY if family in name), None)

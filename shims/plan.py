@@ -1,0 +1,128 @@
+"""The Plan: one frozen value that says everything about one start. `make` builds it from a command line, an
+environment and Facts, and touches nothing; `render_config` turns it into files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shims import ports, settings
+from shims.cli import CommandLine
+from shims.exceptions import StartError
+from shims.facts import Facts
+from shims.flags.draft import Decision, Draft, PlanFile
+from shims.flags.translate import translate
+from shims.ports import Ports
+from shims.settings import Settings
+
+# Where the API keys travel: the environment of the middleware, and of nothing else.
+KEYS_VARIABLE = "VLLM_SHIM_API_KEYS"
+NOT_FOR_THE_ENGINE = (KEYS_VARIABLE, "VLLM_API_KEY")
+ENGINE = "sglang"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One SGLang: `env` is what is set for it beside the container's environment, `unset` what is taken away."""
+
+    name: str
+    port: int
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    unset: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    models: tuple[str, ...]  # served names, the first is the one in metrics
+    model: str  # what SGLang loads: a folder or a name on the hub
+    host: str | None  # None: all addresses
+    ports: Ports
+    engines: tuple[Engine, ...]
+    settings: Settings
+    facts: Facts
+    files: tuple[PlanFile, ...] = ()
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    decisions: tuple[Decision, ...] = ()
+    added: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        return (*(engine.name for engine in self.engines), "middleware", "haproxy")
+
+    def to_json(self) -> dict[str, Any]:
+        """The preview's document. It holds no secret: decisions are redacted where they are made."""
+        return {
+            "models": list(self.models),
+            "ports": {"public": self.ports.public, "middleware": self.ports.middleware},
+            "programs": list(self.programs),
+            "engines": [
+                {"name": e.name, "port": e.port, "argv": list(e.argv), "env": dict(e.env)} for e in self.engines
+            ],
+            "decisions": [
+                {
+                    "name": d.name,
+                    "kind": d.kind,
+                    "value": d.value,
+                    "action": d.action,
+                    "target": d.target,
+                    "note": d.note,
+                }
+                for d in self.decisions
+            ],
+            "added": [{"target": target, "note": why} for target, why in self.added],
+            "warnings": list(self.warnings),
+        }
+
+
+def make(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Plan:
+    """Raises ShimError: Refused for what cannot be honoured, StartError for a taken port."""
+    draft = translate(command, env, facts)
+    chosen = settings.read(env, in_kubernetes=facts.in_kubernetes)
+    if draft.port in facts.taken_ports:
+        raise StartError(f"port {draft.port} is taken by another process: stop that, or give another --port")
+    where, moved = ports.allocate(draft.port, facts.taken_ports, env)
+    return Plan(
+        models=draft.served_names,
+        model=draft.model,
+        host=draft.host or None,
+        ports=where,
+        engines=(_engine(draft, chosen, where),),
+        settings=chosen,
+        facts=facts,
+        files=tuple(draft.files),
+        api_keys=draft.api_keys,
+        secrets=draft.secrets,
+        decisions=tuple(draft.decisions),
+        added=tuple(draft.added),
+        warnings=(*draft.warnings, *moved),
+    )
+
+
+def _engine(draft: Draft, chosen: Settings, where: Ports) -> Engine:
+    house = {
+        "--model-path": (draft.model,),
+        "--served-model-name": (draft.served_names[0],),
+        "--host": ("127.0.0.1",),
+        "--port": (str(where.engine),),
+    }
+    flags = [part for flag, values in {**house, **draft.engine_args}.items() for part in (flag, *values)]
+    env, unset = dict(draft.engine_env), list(NOT_FOR_THE_ENGINE)
+    _keep_the_shadow_away(draft, env, unset)
+    return Engine(ENGINE, where.engine, (*chosen.engine, *flags), env, tuple(unset))
+
+
+def _keep_the_shadow_away(draft: Draft, env: dict[str, str], unset: list[str]) -> None:
+    """SGLang 0.5.23 tries `import vllm` itself (fused MoE, custom all-reduce): it must not find our stubs."""
+    shadow = f"{draft.facts.home}/shims/shadow"
+    entries = draft.env.get("PYTHONPATH", "").split(":")
+    if shadow in entries:
+        rest = ":".join(entry for entry in entries if entry != shadow)
+        if rest:
+            env["PYTHONPATH"] = rest
+        else:
+            unset.append("PYTHONPATH")

@@ -1,0 +1,66 @@
+"""The report of a start, for a person: what was given, what it became, what was ignored and why, what we add.
+`__main__` prints it and logs it, the preview prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from shims import VERSION
+from shims.cli import catalogs
+from shims.flags.draft import Decision
+from shims.plan import Plan
+
+WHAT = {
+    "same": "as given",
+    "rename": "renamed",
+    "convert": "converted",
+    "ours": "done here",
+    "drop": "ignored",
+    "refuse": "refused",
+    "pass": "SGLang's own",
+}
+WIDEST = 48  # of a column; what is longer pushes its line, not everybody's
+
+
+def text(plan: Plan) -> str:
+    vllm, sglang = catalogs()
+    inner = f"SGLang 127.0.0.1:{plan.ports.engine}, middleware 127.0.0.1:{plan.ports.middleware}"
+    lines = [
+        f"vllm-to-sglang {VERSION} in place of vLLM {vllm.version}; SGLang flags checked against {sglang.version}",
+        f"serving {' = '.join(plan.models)} on port {plan.ports.public} ({inner})",
+    ]
+    if plan.decisions:
+        lines += ["", "given:", *_table(map(_row, plan.decisions))]
+    if plan.added:
+        lines += ["", "added:", *_table([target, why] for target, why in plan.added)]
+    for engine in plan.engines:
+        lines += ["", f"{engine.name}: {' '.join(engine.argv)}"]
+    s = plan.settings
+    lines += ["", f"an engine that dies after it was ready: {_restart(s.restart)}"]
+    lines += [
+        f"on SIGTERM: /health 503 for {s.lame_duck_seconds} s, then running requests have {s.drain_seconds} s",
+        f"logs: {plan.facts.log_dir}; look inside: cd {plan.facts.run_dir} && supervisorctl status",
+    ]
+    lines += [f"WARNING: {warning}" for warning in plan.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def _restart(policy: str) -> str:
+    return "the container ends" if policy == "exit" else "it is started again in place, three times in ten minutes"
+
+
+def _row(decision: Decision) -> Sequence[str]:
+    name = decision.name if decision.value is None else f"{decision.name} {decision.value}"
+    if decision.kind == "env" and decision.value is not None:
+        name = f"{decision.name}={decision.value}"
+    return name, WHAT[decision.action], decision.target, decision.note
+
+
+def _table(rows: Iterable[Sequence[str]]) -> list[str]:
+    rows = [list(row) for row in rows]
+    widths = [min(WIDEST, max(len(row[i]) for row in rows)) for i in range(len(rows[0]) - 1)]
+    return [
+        "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in rows
+    ]

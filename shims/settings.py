@@ -1,0 +1,68 @@
+"""Our own variables, VLLM_SHIM_*, read once into a frozen record. Called by `plan`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shims.exceptions import CommandLineError
+
+DEFAULT_ENGINE = "python3 -m sglang.launch_server"
+# Kubernetes kills after 30 s, and the chart has no setting for it: lame duck, drain and the rest fit below.
+GRACE_SECONDS = 30
+MIDDLEWARE_STOP_SECONDS = 3
+ENGINE_STOP_SECONDS = 5
+MARGIN_SECONDS = 2
+RESTART = ("auto", "exit", "in-place")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    engine: tuple[str, ...]
+    restart: str  # exit or in-place
+    lame_duck_seconds: int
+    drain_seconds: int
+    strip_params: str
+    expose_routes: str
+
+
+def read(env: Mapping[str, str], *, in_kubernetes: bool) -> Settings:
+    """Raises CommandLineError, naming the variable, what it holds and what it accepts."""
+    restart = env.get("VLLM_SHIM_ENGINE_RESTART") or "auto"
+    if restart not in RESTART:
+        raise CommandLineError(f"VLLM_SHIM_ENGINE_RESTART is '{restart}': give one of {', '.join(RESTART)}")
+    if restart == "auto":
+        # In place, a liveness probe would kill the pod in the middle of the load; a new container has its
+        # startup probe's time again.
+        restart = "exit" if in_kubernetes else "in-place"
+    # Without Kubernetes nothing needs time to hear that this server is going.
+    lame_duck = _seconds(env, "VLLM_SHIM_LAME_DUCK_SECONDS", 5 if in_kubernetes else 0)
+    rest = lame_duck + MIDDLEWARE_STOP_SECONDS + ENGINE_STOP_SECONDS + MARGIN_SECONDS
+    return Settings(
+        engine=_command(env),
+        restart=restart,
+        lame_duck_seconds=lame_duck,
+        drain_seconds=_seconds(env, "VLLM_SHIM_DRAIN_SECONDS", max(1, GRACE_SECONDS - rest)),
+        strip_params=env.get("VLLM_SHIM_STRIP_PARAMS", ""),
+        expose_routes=env.get("VLLM_SHIM_EXPOSE_ROUTES", ""),
+    )
+
+
+def _seconds(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name) or str(default)
+    if not text.isdecimal():
+        raise CommandLineError(f"{name} is '{text}': give a whole number of seconds")
+    return int(text)
+
+
+def _command(env: Mapping[str, str]) -> tuple[str, ...]:
+    name = "VLLM_SHIM_ENGINE"
+    text = env.get(name) or DEFAULT_ENGINE
+    try:
+        command = shlex.split(text)
+    except ValueError as error:
+        raise CommandLineError(f"{name} is '{text}': {error}") from error
+    if not command:
+        raise CommandLineError(f"{name} is blank: give the command that starts SGLang, such as {DEFAULT_ENGINE}")
+    return tuple(command)

@@ -1,0 +1,1 @@
+"""Vocabularies that differ between vLLM and SGLang: sizes, parser names, quantization, KV cache types."""

@@ -1,0 +1,168 @@
+"""The rendered files: every byte of an argument arrives, nothing listens where it should not, no secret is written."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import render_config
+from shims.facts import Facts
+from tests.shims.conftest import MakePlan, make_plan  # noqa: F401 - a fixture
+
+ROOT = Path(__file__).parent.parent
+NASTY = [
+    '{"a": "b ; c # d", "e": "100%", "f": "%(ENV_HOME)s"}',
+    "it's ;; ## %% \" \\ $HOME `x` é 你好 \t tab",
+    " ; leading",
+    "trailing ;",
+    "#",
+    "%(here)s %%(here)s %s",
+    "",
+]
+
+
+def split_by_supervisord(line: str) -> list[str]:
+    """What supervisor 4.3.0 makes of a `command=` line: its own parser, its own expansion, shlex."""
+    from supervisor.options import UnhosedConfigParser
+
+    parser = UnhosedConfigParser()
+    parser.read_string(f"[program:x]\ncommand={line}\n")
+    parser.expand_here("/somewhere")
+    parser.expansions = {"ENV_HOME": "/root", "program_name": "x"}
+    return shlex.split(parser.saneget("program:x", "command"))
+
+
+@pytest.mark.parametrize("argument", NASTY)
+def test_nasty_arguments_reach_the_engine_byte_for_byte(argument: str) -> None:
+    argv = ["engine", argument, "--flag", argument]
+    assert split_by_supervisord(render_config.ini_command(argv)) == argv
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\r\n\0", codec="utf-8")),
+        min_size=1,
+    )
+)
+def test_any_printable_argument_reaches_the_engine(argv: list[str]) -> None:
+    assert split_by_supervisord(render_config.ini_command(["engine", *argv])) == ["engine", *argv]
+
+
+def test_only_haproxy_listens_beyond_loopback(make_plan: MakePlan) -> None:  # noqa: F811
+    files = render_config.render(make_plan("serve", "m", "--host", "0.0.0.0", "--port", "8000"))
+    everywhere = [line.strip() for text in files.values() for line in text.splitlines() if "0.0.0.0" in line]
+    assert everywhere == ["bind 0.0.0.0:8000"]
+
+
+@pytest.mark.parametrize(
+    ("host", "ipv6", "bind"),
+    [
+        ([], True, ":::8000 v4v6"),
+        ([], False, "0.0.0.0:8000"),
+        (["--host", "::"], True, ":::8000 v4v6"),
+        (["--host", "127.0.0.1"], True, "127.0.0.1:8000"),
+    ],
+)
+def test_haproxy_binds_what_vllm_would(host: list[str], ipv6: bool, bind: str, make_plan: MakePlan) -> None:  # noqa: F811
+    assert render_config.bind_addresses(make_plan("serve", "m", *host, ipv6=ipv6)) == [bind]
+
+
+def test_no_secret_is_written_to_any_file(make_plan: MakePlan, tmp_path: Path) -> None:  # noqa: F811
+    made = make_plan("serve", "m", "--api-key", "s3cret", "--hf-token", "s3cret", env={"VLLM_API_KEY": "s3cret"})
+    render_config.write(made, tmp_path)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written
+    for path in written:
+        assert b"s3cret" not in path.read_bytes()
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_programs_stop_in_the_order_haproxy_middleware_engine(make_plan: MakePlan) -> None:  # noqa: F811
+    text = render_config.render(make_plan("serve", "m"))["supervisord.conf"]
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    parser.read_string(text)
+    programs = {s.partition(":")[2]: parser[s] for s in parser.sections() if "program:" in s}
+    by_priority = sorted(programs, key=lambda name: int(programs[name]["priority"]))
+    assert by_priority == ["sglang", "middleware", "haproxy"]
+    assert programs["haproxy"]["stopsignal"] == "USR1"
+
+
+def test_all_logs_together_stay_below_100_mb(make_plan: MakePlan) -> None:  # noqa: F811
+    text = render_config.render(make_plan("serve", "m"))["supervisord.conf"]
+    sizes = [int(n) for n in re.findall(r"logfile_maxbytes=(\d+)MB", text)]
+    backups = [int(n) for n in re.findall(r"logfile_backups=(\d+)", text)]
+    assert len(sizes) == 4
+    assert sum(size * (1 + kept) for size, kept in zip(sizes, backups, strict=True)) <= 100
+
+
+def test_haproxy_has_what_streams_need(make_plan: MakePlan) -> None:  # noqa: F811
+    text = render_config.render(make_plan("serve", "m"))["haproxy.cfg"]
+    defaults = text.partition("\ndefaults\n")[2].partition("\nfrontend")[0]
+    assert "option http-no-delay" in defaults
+    assert "option abortonclose" in defaults
+
+
+def test_an_inline_template_becomes_a_file_and_another_suffix_a_copy(make_plan: MakePlan, tmp_path: Path) -> None:  # noqa: F811
+    made = make_plan("serve", "m", "--chat-template", "{{ messages }}\n{# x #}", run_dir=str(tmp_path))
+    render_config.write(made, tmp_path)
+    path = Path(made.engines[0].argv[made.engines[0].argv.index("--chat-template") + 1])
+    assert path.read_text() == "{{ messages }}\n{# x #}"
+
+    source = tmp_path / "template.json"
+    source.write_text("{{ other }}")
+    made = make_plan("serve", "m", "--chat-template", str(source), run_dir=str(tmp_path))
+    render_config.write(made, tmp_path)
+    assert path.read_text() == "{{ other }}"
+
+
+def preview(*words: str, facts: Path | None = None) -> subprocess.CompletedProcess[str]:
+    options = ["--facts", str(facts)] if facts else []
+    return subprocess.run(
+        [sys.executable, str(ROOT / "render_config.py"), *options, *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+
+
+def test_the_preview_is_one_json_document_with_the_fixed_keys(tmp_path: Path) -> None:
+    facts = tmp_path / "facts.json"
+    facts.write_text('{"in_kubernetes": true, "taken_ports": [8001], "model_config": {"model_type": "mistral"}}')
+    found = preview("--json", "--out", str(tmp_path / "out"), "--", "serve", "/data/m", "-tp", "2", facts=facts)
+    assert found.returncode == 0, found.stderr
+    document = json.loads(found.stdout)
+    assert set(document) >= {"models", "ports", "programs", "engines", "decisions", "warnings"}
+    assert document["models"] == ["/data/m"]
+    assert document["ports"] == {"public": 8000, "middleware": 8003}
+    assert document["programs"] == ["sglang", "middleware", "haproxy"]
+    assert set(document["engines"][0]) == {"name", "port", "argv", "env"}
+    assert {"name", "kind", "value", "action", "target", "note"} == set(document["decisions"][0])
+    assert (tmp_path / "out/supervisord.conf").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["--", "serve", "m", "--nope"], ["--", "bench"], ["--facts", "/nope", "--", "serve"]]
+)
+def test_the_preview_of_what_cannot_start_is_exit_2_and_a_sentence(words: list[str]) -> None:
+    found = preview(*words)
+    assert found.returncode == 2
+    assert found.stderr.startswith("vllm: error: ")
+    assert found.stderr.count("\n") == 1
+
+
+def test_facts_from_a_file_must_be_facts(tmp_path: Path) -> None:
+    facts = tmp_path / "facts.json"
+    facts.write_text('{"ports": []}')
+    assert "unknown ports; known: " in preview("--", "serve", facts=facts).stderr
+    assert Facts().taken_ports == frozenset()
