@@ -1,0 +1,102 @@
+"""supervisord's Supervisor with the hooks that need its loop: signals at once, kept sockets, sweeps, the order's pace.
+`container` makes and runs it.
+"""
+
+import signal
+import time
+from typing import Any
+
+from supervisor import supervisord
+from supervisor.states import STOPPED_STATES, SupervisorStates
+
+from supervision import orphans
+from supervision.lameduck import LameDuck
+from supervision.options import Options
+from supervision.signals import ASK_TO_END
+from supervision.sockets import KeptSockets
+
+# `make run` and Ctrl-C in a terminal send the same wish twice within milliseconds: that is not impatience.
+IMPATIENCE_SECONDS = 1.0
+
+
+class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # supervisor has no types
+    options: Options
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.sockets = KeptSockets()
+        self.lame_duck = LameDuck(options.settings, options.wake)
+        self._is_up = False
+        self._asked_to_end_at: float | None = None
+
+    def add_process_group(self, config: Any) -> bool:
+        try:
+            added = super().add_process_group(config)
+        except ValueError as error:
+            if self._is_up:
+                raise  # supervisorctl update: the answer to the operator
+            self.options.usage(error)  # a port that is taken (4.3.0: a traceback); exit 2
+        if added:
+            self.sockets.keep(self.process_groups[config.name])
+        return bool(added)
+
+    def remove_process_group(self, name: str) -> bool:
+        removed = bool(super().remove_process_group(name))
+        if removed:
+            self.sockets.release(name)
+        return removed
+
+    def runforever(self) -> None:
+        self._is_up = True
+        self.options.wake.open(self.options.get_socket_map())
+        self.options.wake.poke()  # 4.3.0 forks only after its first poll, 1 s
+        try:
+            super().runforever()
+        finally:
+            self.options.wake.close()
+
+    def handle_signal(self) -> None:
+        """All that have come. 4.3.0 takes one a turn, so that a TERM behind a CHLD waits for the next second."""
+        received: list[int] = self.options.signal_receiver._signals_recvd  # noqa: SLF001
+        while received:
+            number = received[0]
+            super().handle_signal()
+            if number == signal.SIGCHLD:
+                self._sweep()
+            elif number in ASK_TO_END:
+                self._asked_to_end()
+
+    def ordered_stop_groups_phase_1(self) -> None:
+        is_held = (
+            self.options.mood == SupervisorStates.SHUTDOWN
+            and self.options.deaths.loss is None  # a dead engine has nobody to wave goodbye to
+            and self.lame_duck.holds()
+        )
+        if is_held:
+            return
+        self.sockets.release_unused(self.process_groups)
+        super().ordered_stop_groups_phase_1()
+        if self.stop_groups and not self.stop_groups[-1].get_unstopped_processes():
+            self.options.wake.poke()  # 4.3.0 waits for the end of a poll, 1 s, for each group that is already dead
+
+    def _sweep(self) -> None:
+        """After every death: of a program, whose orphans are ours now, and of an orphan, whose children are."""
+        living = {orphans.life(process.config.name, process.pid) for process in self._processes() if process.pid}
+        for pid in orphans.kill_orphans(living):
+            self.options.warn(f"killed orphan {pid}")
+        # What died is started again, or the next group stopped, in the next turn of the loop: now, not in 1 s.
+        self.options.wake.poke()
+
+    def _asked_to_end(self) -> None:
+        now = time.monotonic()
+        if self._asked_to_end_at is None:
+            self._asked_to_end_at = now
+        elif now - self._asked_to_end_at >= IMPATIENCE_SECONDS:
+            self.options.warn("asked to end a second time: killing all")
+            self.lame_duck.end()
+            for process in self._processes():
+                if process.pid and process.get_state() not in STOPPED_STATES:
+                    process.kill(signal.SIGKILL)
+
+    def _processes(self) -> list[Any]:
+        return [process for group in self.process_groups.values() for process in group.processes.values()]

@@ -1,0 +1,64 @@
+"""What the death of a program means: a policy per program as data, and one pure function that applies it.
+`deaths` asks it at every death that nobody asked for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from supervision.settings import Settings
+
+LONGEST_WAIT_SECONDS = 30.0
+
+
+class OnDeath(Enum):
+    END = auto()  # the container ends
+    WAIT = auto()  # restarted after 1, 2, 4 ... seconds: the memory of the dead needs time to be freed
+    RESTART = auto()  # supervisord's own autorestart, at once
+
+
+@dataclass(frozen=True)
+class Policy:
+    before_ready: OnDeath
+    once_ready: OnDeath
+    limit: int  # so many deaths ...
+    window_seconds: float  # ... within so long end the container, whatever is said above
+    end_reason: str = ""  # said when `once_ready` ends it
+
+
+@dataclass(frozen=True)
+class Restart:
+    after_seconds: float  # 0: whenever supervisord would
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    reason: str
+
+
+def policy_for(program: str, settings: Settings) -> Policy:
+    if program not in settings.engines:
+        return Policy(OnDeath.RESTART, OnDeath.RESTART, settings.helper_crash_limit, settings.crash_window_seconds)
+    # A bad flag or a missing model is the same at the next try, so before it was ready there is none.
+    return Policy(
+        before_ready=OnDeath.END,
+        once_ready=OnDeath.WAIT if settings.engine_restart == "in-place" else OnDeath.END,
+        limit=settings.crash_limit,
+        window_seconds=settings.crash_window_seconds,
+        end_reason=f"restart policy is {settings.engine_restart}",
+    )
+
+
+def judge(policy: Policy, *, was_ready: bool, deaths: Sequence[float], now: float) -> Restart | GiveUp:
+    """`deaths` holds the times of all deaths so far, this one included."""
+    recent = sum(now - policy.window_seconds <= death <= now for death in deaths)
+    on_death = policy.once_ready if was_ready else policy.before_ready
+    if on_death is OnDeath.END:
+        if was_ready:
+            return GiveUp(f"lost after it had been ready; {policy.end_reason}")
+        return GiveUp("died before it was ready")
+    if recent >= policy.limit:
+        return GiveUp(f"{recent} exits within {policy.window_seconds:g} s")
+    if on_death is OnDeath.WAIT:
+        return Restart(after_seconds=min(2.0 ** (recent - 1), LONGEST_WAIT_SECONDS))
+    return Restart(after_seconds=0)
