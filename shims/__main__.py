@@ -23,6 +23,7 @@ from shims.exceptions import ShimError, StartError
 from shims.help import usage
 from shims.plan import Plan
 from shims.redact import redacted
+from supervision.signals import hold_signals
 
 DEFAULT_LOG = "/tmp/vllm-shim.log"  # noqa: S108 - the documented place; never followed through a link
 MAX_LOG_BYTES = 1_000_000
@@ -38,6 +39,8 @@ def main(argv: Sequence[str]) -> int:
     if not argv or any(word.split("=")[0] in HELP for word in argv):
         print(usage(), end="")
         return 0 if argv else 2
+    # PID 1 has no default actions: a SIGTERM that comes now would be lost. Held, it waits for supervisord.
+    hold_signals()
     env = dict(os.environ)
     try:
         log(env, "arguments: " + shlex.join(redacted(argv)))

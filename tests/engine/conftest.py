@@ -1,0 +1,25 @@
+"""The real SGLang 0.5.23 on this CPU behind the whole stack, started once for all tests here (`make engine` first)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.server import ROOT, Server, serving
+
+MODEL = ROOT / ".engine/SmolLM2-135M-Instruct"
+LAUNCH = str(ROOT / "cpu_engine/launch")
+LOAD_SECONDS = 300.0
+NAME = "smollm2-135m"
+
+
+@pytest.fixture(scope="session")
+def sglang(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if not MODEL.is_dir():
+        pytest.fail("the CPU engine is not installed: run `make engine`")
+    folder = tmp_path_factory.mktemp("engine")
+    words = (str(MODEL), "--served-model-name", NAME, "--max-model-len", "2048", "--max-num-seqs", "8")
+    with serving(folder, *words, engine=LAUNCH, env={"VLLM_SHIM_ENGINE_ARGS": "--max-total-tokens 4096"}) as server:
+        server.wait_ready(LOAD_SECONDS)
+        yield server

@@ -1,0 +1,178 @@
+"""The real supervisord, haproxy and middleware over the stand-in: every process killed in turn, every way to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+
+import httpx
+import pytest
+
+from tests.server import Server, wait_for
+from tests.stack.conftest import Serve
+
+pytestmark = pytest.mark.stack
+CHAT = {"model": "stand-in", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 8}
+KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+
+def test_the_middleware_is_replaced_and_no_connection_is_refused(ready: Server) -> None:
+    """New connections wait in the socket that supervisord holds; only what was in flight is lost, with an error."""
+    over, answers = threading.Event(), []
+
+    def ask() -> None:
+        while not over.is_set():
+            with httpx.Client(base_url=ready.url, timeout=60, trust_env=False) as client:
+                answers.append(client.get("/v1/models").status_code)
+
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    wait_for(lambda: len(answers) > 20, "answers before")
+    dead = ready.pid("middleware")
+    os.kill(dead, signal.SIGKILL)
+    wait_for(lambda: ready.pid("middleware") not in (0, dead), "another middleware")
+    before = len(answers)
+    wait_for(lambda: len(answers) > before + 20, "answers after")
+    over.set()
+    for thread in asking:
+        thread.join()
+    assert set(answers) <= {200, 502, 503}
+    # In flight at the kill: at most one a client.
+    assert sum(answer != 200 for answer in answers) <= len(asking), answers
+    wait_for(lambda: ready.health() == 200, "healthy again")
+
+
+def test_haproxy_is_replaced(ready: Server) -> None:
+    dead = ready.pid("haproxy")
+    os.kill(dead, signal.SIGKILL)
+    wait_for(lambda: ready.pid("haproxy") not in (0, dead) and ready.health() == 200, "another haproxy")
+
+
+def test_a_dead_engine_is_started_again_in_place_outside_kubernetes(ready: Server) -> None:
+    dead = ready.pid("sglang")
+    before = set(ready.processes())
+    os.kill(dead, signal.SIGKILL)
+    wait_for(lambda: ready.health() == 503, "/health to tell the truth")
+    wait_for(lambda: ready.health() == 200, "the next engine")
+    after = ready.processes()
+    assert dead not in after
+    assert len(after) == len(before), "the dead engine's children are gone"
+    assert ready.client.post("/v1/chat/completions", json=CHAT).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "children", [{}, {"STANDIN_CHILDREN_SETSID": "1"}], ids=["in its group", "in their own session"]
+)
+def test_a_dead_engine_ends_the_container_in_kubernetes_and_its_last_words_say_why(
+    children: Mapping[str, str], serve: Serve
+) -> None:
+    server = serve("stand-in", env={**KUBERNETES, **children})
+    server.wait_ready()
+    os.kill(server.pid("sglang"), signal.SIGKILL)
+    assert server.wait_end() == 128 + signal.SIGKILL
+    tail = "".join(server.lines[-40:])
+    assert "sglang: signal SIGKILL" in tail
+    assert "exits with code 137" in server.lines[-1]
+    assert server.processes() == {}
+
+
+def test_an_engine_that_exits_at_start_ends_the_container_with_its_code_and_its_words(serve: Serve) -> None:
+    server = serve("stand-in", env={"STANDIN_EXIT": "7"})
+    assert server.wait_end() == 7
+    tail = "".join(server.lines[-35:])
+    assert "[sglang] " in tail
+    assert "died before it was ready" in tail
+    assert server.processes() == {}
+
+
+def test_an_engine_that_keeps_dying_exhausts_its_budget(ready: Server) -> None:
+    for _ in range(3):
+        wait_for(lambda: ready.process.poll() is not None or ready.health() == 200, "ready")
+        os.kill(ready.pid("sglang"), signal.SIGKILL)
+        wait_for(lambda: ready.process.poll() is not None or ready.health() == 503, "the death to be seen")
+    assert ready.wait_end() == 137
+    assert "3 exits within 600 s" in ready.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_engine_loads_ends_all_with_0(number: signal.Signals, serve: Serve) -> None:
+    server = serve("stand-in", env={"STANDIN_LOAD_SECONDS": "3600"})
+    wait_for(lambda: server.health() == 503, "loading")
+    assert server.stop(number) == 0
+    assert server.processes() == {}
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])
+def test_a_signal_at_any_moment_of_the_start_ends_all_and_nobody_has_to_be_killed(moment: float, serve: Serve) -> None:
+    """haproxy's master (2.6.12) lost the signal of its first moments, and the drain waited for nothing."""
+    server = serve("stand-in")
+    time.sleep(moment)
+    assert server.stop() == 0
+    assert "killing" not in server.output
+    assert server.processes() == {}
+
+
+def test_sigterm_when_idle_stops_haproxy_then_the_middleware_then_the_engine(ready: Server) -> None:
+    assert ready.stop() == 0
+    stopped = [line.split("stopped: ")[1].split()[0] for line in ready.lines if "stopped: " in line]
+    assert stopped == ["haproxy", "middleware", "sglang"]
+    assert ready.processes() == {}
+
+
+def test_sigterm_lets_running_streams_end_whole(ready: Server) -> None:
+    tails: list[str] = []
+    started = threading.Barrier(5, timeout=60)
+
+    def stream() -> None:
+        with (
+            httpx.Client(base_url=ready.url, timeout=60, trust_env=False) as client,
+            client.stream(
+                "POST",
+                "/v1/chat/completions",
+                json={**CHAT, "stream": True, "max_tokens": 40},
+                headers={"x-standin-delay-ms": "100"},
+            ) as answer,
+        ):
+            lines = answer.iter_lines()
+            next(lines)
+            started.wait()
+            tails.append([line for line in lines if line][-1])
+
+    threads = [threading.Thread(target=stream) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    assert ready.stop() == 0
+    for thread in threads:
+        thread.join()
+    assert tails == ["data: [DONE]"] * 4
+
+
+def test_the_lame_duck_says_503_and_still_serves(serve: Serve) -> None:
+    server = serve("stand-in", env={"VLLM_SHIM_LAME_DUCK_SECONDS": "5"})
+    server.wait_ready()
+    server.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: server.health() != 200, "/health to say that it goes")
+    assert server.health() == 503
+    answer = server.client.post("/v1/chat/completions", json=CHAT)
+    assert answer.status_code == 200
+    assert server.wait_end() == 0
+
+
+def test_a_drain_that_is_too_short_does_not_hold_the_container(serve: Serve) -> None:
+    server = serve("stand-in", env={"VLLM_SHIM_DRAIN_SECONDS": "1"})
+    server.wait_ready()
+    body = {**CHAT, "stream": True, "max_tokens": 100_000}
+    with server.client.stream(
+        "POST", "/v1/chat/completions", json=body, headers={"x-standin-delay-ms": "50"}
+    ) as answer:
+        lines = answer.iter_lines()
+        assert json.loads(next(lines).removeprefix("data: "))
+        assert server.stop() == 0
+        with pytest.raises(httpx.TransportError):
+            list(lines)
