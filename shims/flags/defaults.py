@@ -12,6 +12,9 @@ def complete(draft: Draft) -> None:
     _model(draft)
     draft.add("--random-seed", 0, why="vLLM's default seed; SGLang's is random")
     draft.add("--enable-metrics", why="vLLM always serves /metrics")
+    draft.add(
+        "--uvicorn-access-log-exclude-prefixes", "/health", why="our check would fill its log, four times a second"
+    )
     draft.add_env("SGLANG_RETURN_ORIGINAL_LOGPROB", "1", "vLLM's logprobs are those before temperature")
     draft.add_env("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "0", "SGLang's own check takes a second a time")
     _tool_call_parser(draft)

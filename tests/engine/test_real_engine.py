@@ -75,6 +75,7 @@ def test_the_command_line_arrived(sglang: Server) -> None:
     card = sglang.client.get("/v1/models").json()["data"][0]
     assert (card["id"], card["max_model_len"]) == (NAME, 2048)
     assert "sglang:" in sglang.client.get("/metrics").text
+    assert "GET /health" not in sglang.output, "the health check must not fill the engine's log"
 
 
 def test_a_client_that_leaves_frees_the_engine(sglang: Server) -> None:
@@ -96,7 +97,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_container_and_says_why(tmp_path:
 
 
 def test_killed_and_stopped_on_the_real_engine(tmp_path: Path) -> None:
-    """One start for all of it: the loads take longest. In Kubernetes' way: the container ends with the engine."""
+    """One start for all of it, since the loads take longest: while it loads, a scheduler killed, streams at SIGTERM."""
     with serving(tmp_path, str(MODEL), "--served-model-name", NAME, engine=LAUNCH) as server:
         wait_for(lambda: server.health() == 503, "/health while it loads")
         server.wait_ready(LOAD_SECONDS)
