@@ -26,6 +26,7 @@ NASTY = [
     "trailing ;",
     "#",
     "%(here)s %%(here)s %s",
+    "\x0c;\t#\u2003;",
     "",
 ]
 

@@ -1,0 +1,68 @@
+"""`python -I -m middleware --port P --upstream http://127.0.0.1:Q`: serves the middleware until SIGTERM.
+Started by supervisord; it exits 0 after a stop, 2 with one sentence if its settings are wrong, 1 if the port is taken.
+"""
+
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import uvicorn
+
+from middleware.app import create_app
+from middleware.listen import BACKLOG, CannotListen, listening_socket
+from middleware.settings import SettingsError, read_settings
+
+log = logging.getLogger("middleware")
+
+GRACE_SECONDS = 3
+# Longer than haproxy keeps an idle connection, so that it never sends a request into one that we are closing.
+KEEP_ALIVE_SECONDS = 75
+
+
+def main() -> int:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # uvicorn raises the signal again when it has stopped: this makes the end of a stop an exit, with 0.
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        settings = read_settings(sys.argv[1:], os.environ)
+        app = create_app(settings)
+        sock = listening_socket(settings)
+    except SettingsError as exc:
+        return _complain(exc, 2)
+    except CannotListen as exc:
+        return _complain(exc, 1)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    host, port = sock.getsockname()[:2]
+    log.info("listening on %s:%d for SGLang at %s", host, port, settings.upstream_url)
+    uvicorn.Server(config).run(sockets=[sock])
+    return 0
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def _complain(exc: Exception, code: int) -> int:
+    sys.stderr.write(f"middleware: error: {exc}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""What an endpoint of ours may reach: the settings, the engine's state and the client for control calls.
+Made by `middleware.app`, handed to every function in `middleware.endpoints`.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import Response
+
+from middleware.engine import Engine
+from middleware.settings import Settings
+
+# No limit on connections: with httpx's hundred, a hundred slow scrapes would hold up the next health check.
+CONTROL_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    settings: Settings
+    engine: Engine
+    control: httpx.AsyncClient
+
+
+Endpoint = Callable[[Context, Request], Awaitable[Response]]
+
+
+def control_client(settings: Settings) -> httpx.AsyncClient:
+    """For the few small calls beside the data path; proxies of the environment are not for loopback."""
+    # Plain HTTP only: to load the certificates of the world takes 50 ms and some megabytes.
+    no_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.AsyncClient(
+        base_url=settings.upstream_url, limits=CONTROL_LIMITS, trust_env=False, verify=no_tls, follow_redirects=True
+    )

@@ -1,0 +1,18 @@
+"""A path with one slash too many: vLLM's framework answers 307 with the address it should have been.
+Called by `middleware.app` where the table has the path without the slash.
+"""
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+from middleware.headers import header
+
+
+def without_slash(scope: Scope) -> Response:
+    headers = scope["headers"]
+    host = header(headers, b"host") or b"localhost"
+    scheme = header(headers, b"x-forwarded-proto") or b"http"
+    path: bytes = scope["raw_path"].rstrip(b"/")
+    query: bytes = scope["query_string"]
+    location = b"%b://%b%b" % (scheme, host, path) + (b"?" + query if query else b"")
+    return Response(status_code=307, headers={"location": location.decode("latin-1")})

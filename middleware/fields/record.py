@@ -1,0 +1,71 @@
+"""The shape of the tables of fields: one frozen record for each field of a request, decided once.
+The tables are `fields.chat` and `fields.completions`; `fields.edit` walks them.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from middleware.fields.draft import Draft
+
+
+class Action(enum.Enum):
+    SAME = "same"
+    RENAME = "rename"
+    CONVERT = "convert"
+    DROP = "drop"
+    REFUSE = "refuse"
+
+
+# Takes the field out of the draft and puts in what means the same to SGLang, or refuses the request.
+Converter = Callable[[Draft, str], None]
+# Looks at a draft as a whole; says nothing if there is nothing to do.
+Repair = Callable[[Draft], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Written with the functions below, so that a line of a table reads as a sentence."""
+
+    name: str
+    action: Action
+    # Why, wherever the answer is not "the same".
+    why: str = ""
+    target: str = ""
+    converter: Converter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The requests of one kind: their fields in order, and then what is looked at across fields."""
+
+    name: str
+    fields: tuple[Field, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+    # Of a request in which a field was converted, renamed or refused; one that needed nothing is SGLang's to judge.
+    checks: tuple[Repair, ...] = ()
+
+
+def same(name: str, why: str = "") -> Field:
+    return Field(name, Action.SAME, why)
+
+
+def rename(name: str, target: str, why: str) -> Field:
+    return Field(name, Action.RENAME, why, target=target)
+
+
+def convert(name: str, converter: Converter, why: str) -> Field:
+    return Field(name, Action.CONVERT, why, converter=converter)
+
+
+def drop(name: str, why: str) -> Field:
+    return Field(name, Action.DROP, why)
+
+
+def refuse(name: str, why: str) -> Field:
+    """`why` is what the client reads."""
+    return Field(name, Action.REFUSE, why)
+
+
+# A body of which nothing is decided but that it is a JSON object.
+CHECKED = Table("checked")

@@ -1,0 +1,77 @@
+"""Which headers pass from the client to SGLang and back, and how a request's head is written.
+Called by `middleware.proxy` for every forwarded request.
+"""
+
+from collections.abc import Iterable, Sequence
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+# Of one connection only (RFC 9110, 7.6.1), besides whatever `Connection` names.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+REQUEST_DROPS = HOP_BY_HOP | {
+    # Keys are checked here. Clients of an open server send `Bearer None`, which SGLang would compare with its own key.
+    b"authorization",
+    # Written anew: the body may have been edited.
+    b"content-length",
+    # Answered by uvicorn when we ask for the body.
+    b"expect",
+    b"host",
+}
+RESPONSE_DROPS = HOP_BY_HOP | {
+    # uvicorn, which serves us as it serves vLLM and SGLang, adds its own.
+    b"date",
+    b"server",
+}
+# Without a body whatever their headers say: uvicorn insists on as many bytes as a content-length promises.
+BODYLESS_STATUSES = frozenset({204, 304})
+
+
+def header(headers: Headers, name: bytes) -> bytes | None:
+    """The first value of a header; names are lower case on both sides of us."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def request_head(
+    method: str, target: bytes, host: str, headers: Headers, *, length: int | None, chunked: bool = False
+) -> bytes:
+    """The bytes of a request up to its body, of `length` bytes, in chunks, or (neither) without one."""
+    drops = _without_named(REQUEST_DROPS, headers)
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), target, host.encode())]
+    lines += [b"%b: %b\r\n" % (name, value) for name, value in headers if name not in drops]
+    if length is not None:
+        lines.append(b"content-length: %d\r\n\r\n" % length)
+    elif chunked:
+        lines.append(b"transfer-encoding: chunked\r\n\r\n")
+    else:
+        lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def response_headers(status: int, headers: Headers) -> list[tuple[bytes, bytes]]:
+    """What goes on to the client, duplicates and order kept."""
+    drops: Iterable[bytes] = _without_named(RESPONSE_DROPS, headers)
+    if status in BODYLESS_STATUSES:
+        drops = {*drops, b"content-length"}
+    return [(name, value) for name, value in headers if name not in drops]
+
+
+def _without_named(drops: frozenset[bytes], headers: Headers) -> frozenset[bytes]:
+    for name, value in headers:
+        if name == b"connection":
+            drops |= {token.strip().lower() for token in value.split(b",")}
+    return drops

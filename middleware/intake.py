@@ -1,0 +1,56 @@
+"""Takes the request in from the client: whole, where it is edited, or as it comes; and notices when the client leaves.
+Called by `middleware.proxy`; `receive` is ASGI's.
+"""
+
+from starlette.types import Receive
+
+from middleware.headers import Headers, header
+from middleware.repair.guards import too_large
+from middleware.upstream import Exchange
+
+# What is edited is held in memory. vLLM has no limit; a request of this size has no honest reason.
+BODY_LIMIT = 256 * 1024 * 1024
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it had sent its request."""
+
+
+async def first_piece(receive: Receive) -> tuple[bytes, bool]:
+    """What has arrived of the body, and whether more will: a small body is whole here, and may be sent twice."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def whole_body(receive: Receive, headers: Headers, limit: int = BODY_LIMIT) -> bytes:
+    declared = header(headers, b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise too_large(limit)
+    body, more = await first_piece(receive)
+    if not more:
+        return body
+    pieces = [body]
+    size = len(body)
+    while more:
+        body, more = await first_piece(receive)
+        pieces.append(body)
+        size += len(body)
+        if size > limit:
+            raise too_large(limit)
+    return b"".join(pieces)
+
+
+async def attend(receive: Receive, exchange: Exchange, *, more: bool) -> None:
+    """One task a request: sends on what is still to come of the body, and closes upstream when the client leaves."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            exchange.abort()
+            return
+        if more:
+            await exchange.write(message.get("body", b""))
+            more = message.get("more_body", False)
+            if not more:
+                await exchange.end()

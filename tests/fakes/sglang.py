@@ -1,0 +1,149 @@
+"""A stand-in for SGLang 0.5.23: the same command line, ports, probes and answers, without a model.
+
+    python tests/fakes/sglang.py --port 30000 [--host ADDR] [--served-model-name NAME] [--delay-ms 5] [any SGLang flag]
+
+Every flag it does not know is accepted; /_stats repeats the command line. It answers what a real SGLang was recorded
+to answer (recordings/), with as many tokens as `max_tokens` asks for (16 if it does not).
+
+Paths
+  GET  /health /health_generate /ready /ping    200 without a body; 503 while loading and after SIGTERM
+  GET  /v1/models, /v1/models/NAME, /metrics    as recorded; num_running_reqs is the true number
+  POST /v1/chat/completions /v1/completions /generate [/v1/responses /v1/messages]   streamed if "stream" is true
+  ANY  /echo...  /status/CODE                   what was asked, as JSON, with two Set-Cookie; an error of that status
+  GET  /_stats                                  requests, active, peak_active, disconnects, chunks, argv, environ
+  ANY  /_exit?code=N                            ends the process at once, as a crash does
+
+Headers of a request, on any path
+  x-standin-delay-ms: N      the token clock for this request (a non-stream answer takes its tokens' time too)
+  x-standin: echo | gzip | status=CODE | slow=SECONDS
+             drop            closes before a header
+             truncate        promises 100 bytes and sends 8
+             cut-after=N     closes after N events of a stream
+             early           answers 413 when the head is there, and reads the body afterwards; early-close: and closes
+
+Environment
+  STANDIN_DELAY_MS=N         the token clock; 0, the default, sends all at once
+  STANDIN_LOAD_SECONDS=S     /health answers 503 for so long
+  STANDIN_LOAD_REFUSES=1     and the port is closed for so long, as SGLang's is
+  STANDIN_EXIT=CODE          prints an error and exits at start
+  STANDIN_CHILDREN=N         child processes that end with it (default 2, like the scheduler and the detokenizer);
+                             when one of them dies, it dies
+  STANDIN_CHILDREN_SETSID=1  each of them leads a session of its own, and outlives a parent that is killed
+  STANDIN_QUIET=1            no line for each request on standard output
+
+SIGTERM and SIGINT: /health turns 503, running requests finish, then it exits with 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Coroutine
+
+from tests.fakes.engine import Engine
+from tests.fakes.recorded import Recorded
+
+CHILDREN = ("sglang::scheduler", "sglang::detokenizer")
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=30000)
+    parser.add_argument("--served-model-name", default="")
+    parser.add_argument("--model-path", "--model", default="smollm2-135m")
+    parser.add_argument("--delay-ms", type=float, default=float(os.environ.get("STANDIN_DELAY_MS", "0")))
+    options, _ = parser.parse_known_args()
+    if "STANDIN_EXIT" in os.environ:
+        print("Traceback (most recent call last):", file=sys.stderr)
+        print("ValueError: the stand-in was told to fail at its start (STANDIN_EXIT)", file=sys.stderr, flush=True)
+        return int(os.environ["STANDIN_EXIT"])
+    load_seconds = float(os.environ.get("STANDIN_LOAD_SECONDS", "0"))
+    engine = Engine(
+        argv=sys.argv[1:],
+        recorded=Recorded(options.served_model_name or options.model_path),
+        delay=options.delay_ms / 1000,
+        ready_at=time.monotonic() + load_seconds,
+        quiet=os.environ.get("STANDIN_QUIET") == "1",
+    )
+    children = [start_child(CHILDREN[n % 2]) for n in range(int(os.environ.get("STANDIN_CHILDREN", "2")))]
+    try:
+        run(serve(engine, options.host, options.port, children))
+    except OSError as exc:
+        print(f"[Errno {exc.errno}] error while attempting to bind: {exc.strerror}", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        for child in children:
+            child.terminate()
+            child.wait()
+    return 0
+
+
+async def serve(engine: Engine, host: str, port: int, children: list[subprocess.Popen[bytes]]) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    watching = loop.create_task(watch(children))
+    if os.environ.get("STANDIN_LOAD_REFUSES") == "1":
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), max(0.0, engine.ready_at - time.monotonic()))
+    if not stop.is_set():
+        server = await loop.create_server(engine.conversation, host, port, backlog=2048)
+        print(f"INFO:     Uvicorn running on http://{host}:{port}", flush=True)
+        print("The server is fired up and ready to roll!", flush=True)
+        await stop.wait()
+        engine.stopping = True
+        server.close()
+        await engine.idle()
+    print("The server has shut down.", flush=True)
+    watching.cancel()
+
+
+async def watch(children: list[subprocess.Popen[bytes]]) -> None:
+    """A dead scheduler takes the server with it."""
+    while True:
+        await asyncio.sleep(0.1)
+        dead = [child for child in children if child.poll() is not None]
+        if dead:
+            print(f"Rank 0 scheduler died with exit code {dead[0].returncode}.", file=sys.stderr, flush=True)
+            for child in children:
+                child.kill()
+            os._exit(1)
+
+
+def start_child(name: str) -> subprocess.Popen[bytes]:
+    apart = os.environ.get("STANDIN_CHILDREN_SETSID") == "1"
+    prctl = ctypes.CDLL(None).prctl
+
+    def die_with_parent() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return subprocess.Popen(
+        [name, "infinity"],
+        executable="/bin/sleep",
+        stdin=subprocess.DEVNULL,
+        start_new_session=apart,
+        preexec_fn=None if apart else die_with_parent,  # noqa: PLW1509  (no thread has been started)
+    )
+
+
+def run(main: Coroutine[None, None, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

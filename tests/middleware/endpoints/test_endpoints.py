@@ -1,0 +1,122 @@
+"""What the middleware answers itself, with the engine there, loading, gone and hanging."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from middleware.endpoints import metrics as metrics_endpoint
+from middleware.endpoints.models import with_further_names
+from tests.middleware.serving import Served, free_port, middleware, stand_in, wait_for
+from tests.middleware.upstreams import LISTING, hostile
+
+CARD: dict[str, Any] = {"id": "a", "parent": None, "owned_by": "sglang"}
+ADAPTER: dict[str, Any] = {"id": "lora", "parent": "a", "owned_by": "sglang"}
+
+
+def test_health_and_ping_are_200_without_a_body(front: Served) -> None:
+    for answer in (front.get("/health"), front.get("/ping"), front.post("/ping")):
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert "content-type" not in answer.headers
+
+
+def test_models_are_sglangs_card_and_one_for_each_further_name(front: Served) -> None:
+    listing = front.get("/v1/models").json()
+    assert listing["object"] == "list"
+    assert [card["id"] for card in listing["data"]] == ["smollm2-135m", "alias"]
+    assert {card["owned_by"] for card in listing["data"]} == {"sglang"}
+    assert {card["max_model_len"] for card in listing["data"]} == {8192}
+
+
+@pytest.mark.parametrize(
+    ("cards", "names", "ids"),
+    [
+        ([CARD], (), ["a"]),
+        ([CARD], ("a", "b", "b", "c"), ["a", "b", "c"]),
+        ([CARD, ADAPTER], ("a", "b"), ["a", "b", "lora"]),
+        ([ADAPTER], ("a",), ["lora"]),
+        ([], ("a",), []),
+    ],
+)
+def test_further_names_stand_beside_the_model_and_before_its_adapters(
+    cards: list[dict[str, Any]], names: tuple[str, ...], ids: list[str]
+) -> None:
+    assert [card["id"] for card in with_further_names(cards, names)] == ids
+
+
+def test_metrics_are_sglangs_text(front: Served) -> None:
+    scrape = front.get("/metrics")
+    assert scrape.headers["content-type"] == "text/plain; version=1.0.0; charset=utf-8"
+    assert 'sglang:num_running_reqs{engine_type="unified",model_name="smollm2-135m"' in scrape.text
+    assert front.post("/metrics").status_code == 200
+
+
+def test_metrics_are_open_without_a_key(guarded: Served) -> None:
+    assert guarded.get("/metrics").status_code == 200
+
+
+def assert_no_metrics(server: Served) -> None:
+    scrape = server.get("/metrics")
+    assert (scrape.status_code, scrape.content) == (200, b"")
+    assert scrape.headers["content-type"] == "text/plain; version=0.0.4"
+
+
+def assert_unavailable(server: Served, words: str) -> None:
+    chat = {"model": "m", "messages": []}
+    for answer in (server.get("/health"), server.get("/v1/models"), server.post("/v1/chat/completions", json=chat)):
+        assert answer.status_code == 503
+        assert words in answer.json()["error"]["message"]
+        assert answer.json()["error"]["type"] == "ServiceUnavailableError"
+        assert answer.headers["retry-after"] == "5"
+
+
+def test_before_there_is_any_engine_it_answers_503_and_empty_metrics() -> None:
+    with middleware(free_port(), wait_ready=False) as front:
+        assert_unavailable(front, "loading")
+        assert_no_metrics(front)
+        assert front.get("/version").json() == {"version": "0.33.0"}
+
+
+def test_while_the_engine_loads_it_says_so() -> None:
+    with stand_in(STANDIN_LOAD_SECONDS="600") as engine, middleware(engine.port, wait_ready=False) as front:
+        wait_for(lambda: "its /health answers 503" in front.get("/health").text, "it has asked")
+        assert_unavailable(front, "loading")
+        assert_no_metrics(front)
+        assert front.post("/generate", json={}).status_code == 503
+        assert engine.stats()["chunks"] == 0
+
+
+def test_an_engine_that_dies_is_gone_and_nothing_is_sent_to_it() -> None:
+    with stand_in() as engine, middleware(engine.port) as front:
+        with pytest.raises(Exception, match="disconnected"):
+            engine.get("/_exit?code=1")
+        wait_for(lambda: front.get("/health").status_code == 503, "it is noticed")
+        assert_unavailable(front, "gone")
+        assert_no_metrics(front)
+
+
+def test_a_scrape_that_hangs_is_empty_and_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_endpoint, "SCRAPE_SECONDS", 0.2)
+
+    async def hang(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    with hostile(hang) as port, middleware(port) as front:
+        assert_no_metrics(front)
+
+
+@pytest.mark.parametrize("content", [b"no json", b'{"data":5}', b"\xff", b""])
+def test_models_that_cannot_be_read_are_502(content: bytes) -> None:
+    # From the end: the good one makes it ready, the other is what a client's request gets.
+    listings = [b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(content), content), LISTING]
+
+    async def hang_up(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    with hostile(hang_up, listings.pop) as port, middleware(port) as front:
+        answer = front.get("/v1/models")
+        assert answer.status_code == 502
+        assert answer.json()["error"]["type"] == "BadGatewayError"

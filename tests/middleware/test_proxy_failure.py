@@ -1,0 +1,141 @@
+"""What a client sees when the engine fails: vLLM's errors, and never a part that looks like the whole."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from middleware import proxy
+from middleware.endpoints import models
+from tests.middleware.serving import Served, middleware, stand_in
+from tests.middleware.upstreams import hostile
+
+STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
+SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def head_of(request: str, *headers: str) -> bytes:
+    return "\r\n".join([request, "host: x", *headers, "", ""]).encode()
+
+
+async def read_body(head: bytes, reader: asyncio.StreamReader) -> bytes:
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    return await reader.readexactly(int(length.split(b":")[1]))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="closes"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nx: ", id="closes in the header"),
+        pytest.param(b"nonsense\r\n\r\n", id="nonsense"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000, id="a giant header"),
+    ],
+)
+def test_an_engine_that_fails_before_it_answers_is_502_in_vllms_shape(sent: bytes) -> None:
+    async def answering(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+
+    with hostile(answering) as port, middleware(port) as front:
+        for path in ("/v1/chat/completions", "/generate"):
+            answer = front.post(path, json={"stream": True})
+            assert answer.status_code == 502
+            assert answer.json() == {
+                "error": {
+                    "message": "The engine failed before it answered. Please retry.",
+                    "type": "BadGatewayError",
+                    "param": None,
+                    "code": 502,
+                }
+            }
+
+
+def test_an_engine_that_refuses_connections_is_503_with_retry_after() -> None:
+    with stand_in() as engine, middleware(engine.port) as front:
+        with pytest.raises(httpx.RemoteProtocolError):
+            engine.get("/_exit")
+        # At once, be it the byte path that finds nobody there or the engine's state that knows already.
+        answer = front.post("/v1/chat/completions", json={"messages": []})
+        assert answer.status_code == 503
+        assert answer.json()["error"]["type"] == "ServiceUnavailableError"
+        assert answer.headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize("last", [b"data: whole\n\n", b'data: {"ha'], ids=["between events", "within an event"])
+def test_a_stream_that_dies_ends_with_an_error_event_and_done(last: bytes) -> None:
+    async def answering(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_body(head, reader)
+        writer.write(SSE + chunk(b"data: one\n\n") + chunk(last))
+        await writer.drain()
+        writer.close()
+
+    with hostile(answering) as port, middleware(port) as front:
+        events = front.post("/v1/chat/completions", json={"stream": True}).text.split("\n\n")
+    assert events[:2] == ["data: one", last.decode().strip()]
+    assert json.loads(events[2].removeprefix("data: "))["error"]["type"] == "BadGatewayError"
+    assert events[3:] == ["data: [DONE]", ""]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", id="a length not reached"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n", id="no last chunk"),
+        pytest.param(SSE[:-2] + b"content-encoding: gzip\r\n\r\n1\r\n\x1f\r\n", id="a packed stream"),
+    ],
+)
+def test_anything_else_that_dies_is_cut_and_never_looks_whole(sent: bytes) -> None:
+    async def answering(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+
+    with (
+        hostile(answering) as port,
+        middleware(port) as front,
+        front.client.stream("GET", "/v1/models/m") as answer,
+    ):
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(answer.iter_raw())
+
+
+def test_a_stale_connection_is_not_the_clients_concern() -> None:
+    connections: dict[asyncio.StreamWriter, int] = {}
+
+    async def answering(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = await read_body(head, reader)
+        connections[writer] = connections.get(writer, 0) + 1
+        if connections[writer] == 2:
+            writer.close()
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+
+    with hostile(answering) as port, middleware(port) as front:
+        for number in range(4):
+            assert front.post("/generate", json={"n": number}).json() == {"n": number}
+    assert len(connections) >= 3
+
+
+def test_a_fault_of_ours_is_500_in_vllms_shape_too(
+    front: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fault(*args: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(proxy, "require_json", fault)
+    monkeypatch.setattr(models, "with_further_names", fault)
+    for answer in (front.post("/v1/chat/completions", json={}), front.get("/v1/models")):
+        assert answer.status_code == 500
+        assert answer.json()["error"]["type"] == "InternalServerError"
+        assert answer.json()["error"]["code"] == 500
+    assert "ZeroDivisionError: ours" in caplog.text

@@ -1,0 +1,81 @@
+"""A client that leaves is passed on to the engine at once, whatever it was waiting for."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from tests.middleware.serving import PATIENCE, Served, middleware, wait_for
+from tests.middleware.upstreams import hostile
+
+STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
+SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def head_of(request: str, *headers: str) -> bytes:
+    return "\r\n".join([request, "host: x", *headers, "", ""]).encode()
+
+
+async def read_body(head: bytes, reader: asyncio.StreamReader) -> bytes:
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    return await reader.readexactly(int(length.split(b":")[1]))
+
+
+def send_and_leave(front: Served, engine: Served, request: bytes, expect: bytes = b"") -> None:
+    """The engine has the request, and (if it says so) the client a part of the answer."""
+    before = engine.stats()["disconnects"]
+    with socket.create_connection(("127.0.0.1", front.port), PATIENCE) as sock:
+        sock.sendall(request)
+        wait_for(lambda: engine.stats()["active"] == 2, "the engine works on it")  # This question is one more.
+        got = b""
+        while expect not in got:
+            got += sock.recv(65536)
+    wait_for(lambda: engine.stats()["disconnects"] == before + 1, "the engine knows that the client has left")
+    assert engine.stats()["active"] == 1
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+@pytest.mark.parametrize("path", STREAMED)
+def test_a_client_that_leaves_is_passed_on_before_the_first_byte(
+    front: Served, engine: Served, path: str, stream: str
+) -> None:
+    body = '{"stream":' + stream + ',"max_tokens":1000}'
+    head = head_of(f"POST {path} HTTP/1.1", "content-type: application/json", f"content-length: {len(body)}",
+                   "x-standin-delay-ms: 60000")  # fmt: skip
+    send_and_leave(front, engine, head + body.encode())
+
+
+@pytest.mark.parametrize("path", STREAMED)
+def test_a_client_that_leaves_is_passed_on_in_the_middle_of_a_stream(front: Served, engine: Served, path: str) -> None:
+    body = '{"stream":true,"max_tokens":1000000}'
+    head = head_of(f"POST {path} HTTP/1.1", "content-type: application/json", f"content-length: {len(body)}",
+                   "x-standin-delay-ms: 20")  # fmt: skip
+    send_and_leave(front, engine, head + body.encode(), expect=b"data: ")
+
+
+def test_a_client_that_leaves_before_its_body_is_whole_leaves_nothing_behind() -> None:
+    closed = threading.Event()
+
+    async def answering(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(5)
+        arrived.set()
+        await reader.read()
+        closed.set()
+
+    arrived = threading.Event()
+    with hostile(answering) as port, middleware(port) as front:
+        with socket.create_connection(("127.0.0.1", front.port), PATIENCE) as sock:
+            sock.sendall(head_of("POST /generate HTTP/1.1", "content-length: 100") + b"first")
+            assert arrived.wait(PATIENCE)
+        assert closed.wait(PATIENCE)
+        with socket.create_connection(("127.0.0.1", front.port), PATIENCE) as sock:
+            head = ("POST /v1/completions HTTP/1.1", "content-type: application/json", "content-length: 100")
+            sock.sendall(head_of(*head) + b"{")
+        assert front.get("/health").status_code == 200

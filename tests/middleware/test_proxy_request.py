@@ -1,0 +1,156 @@
+"""What is sent on to the engine: nothing added, nothing lost, nothing held back."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.middleware.serving import PATIENCE, Served, middleware
+from tests.middleware.upstreams import hostile
+
+STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
+SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def head_of(request: str, *headers: str) -> bytes:
+    return "\r\n".join([request, "host: x", *headers, "", ""]).encode()
+
+
+async def read_body(head: bytes, reader: asyncio.StreamReader) -> bytes:
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    return await reader.readexactly(int(length.split(b":")[1]))
+
+
+def test_a_request_that_needs_nothing_goes_out_byte_for_byte(front: Served) -> None:
+    body = '{"messages" : [ {"role":"user", "content":"h\\u00e9 é 漢"} ],\n "logprobs":true, "x":1.0}'
+    headers = {"content-type": "application/json", "x-standin": "echo"}
+    echo = front.post("/v1/chat/completions", content=body.encode(), headers=headers).json()
+    assert echo["body"] == body
+    assert echo["length"] == len(body.encode())
+
+
+def test_a_request_that_must_change_carries_its_new_length(front: Served) -> None:
+    body = {"messages": [], "guided_choice": ["a", "b"]}
+    echo = front.post("/v1/chat/completions", json=body, headers={"x-standin": "echo"}).json()
+    assert json.loads(echo["body"]) == {"messages": [], "regex": "(a|b)"}
+    assert dict(echo["headers"])["content-length"] == str(echo["length"])
+
+
+def test_the_operator_strips_fields(engine: Served) -> None:
+    with middleware(engine.port, strip_params=frozenset({"logprobs"})) as front:
+        for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
+            echo = front.post(path, json={"logprobs": 1, "n": 1}, headers={"x-standin": "echo"}).json()
+            assert json.loads(echo["body"]) == {"n": 1}
+
+
+def test_the_path_goes_on_as_the_client_wrote_it(front: Served) -> None:
+    request = head_of("GET /v1/models/org%2Fna%20me?a=%2F&b HTTP/1.1", "x-standin: echo", "connection: close")
+    assert b'"target": "/v1/models/org%2Fna%20me?a=%2F&b"' in front.raw(request)
+
+
+def test_headers_keep_their_order_and_duplicates_in_both_directions(front: Served) -> None:
+    headers = [("x-standin", "echo"), ("x-a", "1"), ("x-b", "2"), ("x-a", "3")]
+    answer = front.client.post("/generate", headers=headers, json={})
+    passed = [tuple(pair) for pair in answer.json()["headers"]]
+    assert [pair for pair in passed if pair[0] in ("x-a", "x-b")] == [("x-a", "1"), ("x-b", "2"), ("x-a", "3")]
+    assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
+
+
+def test_what_belongs_to_a_connection_stays_on_it(front: Served) -> None:
+    request = head_of(
+        "POST /generate HTTP/1.1", "x-standin: echo", "connection: close, X-Hop", "x-hop: 1", "te: trailers",
+        "content-length: 2",
+    )  # fmt: skip
+    echo = json.loads(front.raw(request + b"{}").partition(b"\r\n\r\n")[2])
+    names = {name for name, _ in echo["headers"]}
+    assert names == {"host", "x-standin", "content-length"}
+    assert dict(echo["headers"])["host"].startswith("127.0.0.1:")
+
+
+def test_server_and_date_are_there_once(front: Served) -> None:
+    for answer in (front.post("/generate", json={}), front.get("/health"), front.get("/nope")):
+        assert answer.headers.get_list("server") == ["uvicorn"]
+        assert len(answer.headers.get_list("date")) == 1
+
+
+def test_a_packed_answer_stays_packed(front: Served) -> None:
+    with front.client.stream("POST", "/generate", json={}, headers={"x-standin": "gzip"}) as answer:
+        assert answer.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(b"".join(answer.iter_raw())) == b'{"packed":true}'
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500, 503])
+def test_the_engines_own_errors_pass(front: Served, status: int) -> None:
+    answer = front.post("/generate", json={}, headers={"x-standin": f"status={status}"})
+    assert answer.status_code == status
+    assert f"the stand-in says {status}" in answer.text
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_large_body_arrives_whole(front: Served, chunked: bool) -> None:
+    size = 5_000_000
+    content: bytes | Iterator[bytes] = (b"x" * 50_000 for _ in range(100)) if chunked else b"x" * size
+    echo = front.post("/generate", content=content, headers={"x-standin": "echo"}).json()
+    assert echo["length"] == size
+    assert ("transfer-encoding" in dict(echo["headers"])) is chunked
+
+
+def test_a_large_json_body_arrives_whole(front: Served) -> None:
+    body = json.dumps({"prompt": "漢" * 500_000}, ensure_ascii=False).encode()
+    headers = {"content-type": "application/json", "x-standin": "echo"}
+    assert front.post("/v1/completions", content=body, headers=headers).json()["length"] == len(body)
+
+
+def test_a_body_larger_than_the_limit_is_413_before_it_is_sent(front: Served) -> None:
+    request = head_of(
+        "POST /v1/chat/completions HTTP/1.1", "content-type: application/json", "content-length: 300000000",
+        "connection: close",
+    )  # fmt: skip
+    answer = front.raw(request)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b'"code":413' in answer
+
+
+def test_a_client_that_waits_for_100_continue_gets_it(front: Served) -> None:
+    with socket.create_connection(("127.0.0.1", front.port), PATIENCE) as sock:
+        head = ("POST /generate HTTP/1.1", "expect: 100-continue", "content-length: 2", "connection: close")
+        sock.sendall(head_of(*head))
+        assert sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b"{}")
+        assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_an_answer_before_the_body_was_sent_reaches_the_client(front: Served) -> None:
+    answer = front.post("/generate", content=b"x" * 3_000_000, headers={"x-standin": "early"})
+    assert answer.status_code == 413
+    assert "says the stand-in" in answer.text
+
+
+def test_a_body_is_sent_on_while_it_comes() -> None:
+    first = threading.Event()
+
+    async def answering(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readexactly(5) == b"first"
+        first.set()
+        assert await reader.readexactly(4) == b"last"
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    with hostile(answering) as port, middleware(port) as front:
+
+        def content() -> Iterator[bytes]:
+            yield b"first"
+            assert first.wait(PATIENCE)  # The rest is only sent once the beginning has arrived.
+            yield b"last"
+
+        headers = {"content-length": "9", "content-type": "multipart/form-data; boundary=x"}
+        assert front.post("/v1/audio/transcriptions", content=content(), headers=headers).text == "ok"

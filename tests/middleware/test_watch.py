@@ -1,0 +1,162 @@
+"""How the engine's state follows a real upstream: refusing, starting, hanging, dying, coming back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from middleware import watch
+from middleware.context import control_client
+from middleware.engine import Engine, State
+from middleware.settings import Settings
+from middleware.watch import Watcher, leave_word
+from tests.middleware.serving import PATIENCE, free_port
+from tests.middleware.upstreams import HEALTHY, LISTING, Script, read_head, scripted
+
+STARTING = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
+NO_MODELS = b'HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{"data":[]}'
+NO_JSON = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno"
+HANG = b"hang"
+
+
+def watching(
+    answers: dict[bytes, bytes], test: Callable[[Watcher, Engine], Awaitable[None]], ready_file: Path | None = None
+) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(PATIENCE), scripted(answering(answers)) as port:
+            settings = Settings(upstream_host="127.0.0.1", upstream_port=port)
+            engine = Engine()
+            async with control_client(settings) as control:
+                await test(Watcher(engine, control, ready_file), engine)
+
+    asyncio.run(main())
+
+
+def answering(answers: dict[bytes, bytes]) -> Script:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await read_head(reader):
+            answer = answers[head.split(b" ", 2)[1]]
+            if answer == HANG:
+                await reader.read()
+            if answer == b"":
+                return
+            writer.write(answer)
+            await writer.drain()
+
+    return script
+
+
+def test_nobody_there_is_loading_as_long_as_it_was_never_ready() -> None:
+    async def test() -> None:
+        engine = Engine()
+        settings = Settings(upstream_host="127.0.0.1", upstream_port=free_port())
+        async with control_client(settings) as control:
+            await Watcher(engine, control, None).poll()
+        assert engine.state is State.LOADING
+        assert engine.why == "nothing answers on its port"
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {b"/health": STARTING},
+        {b"/health": HEALTHY, b"/v1/models": STARTING},
+        {b"/health": HEALTHY, b"/v1/models": NO_MODELS},
+        {b"/health": HEALTHY, b"/v1/models": NO_JSON},
+        {b"/health": b""},
+    ],
+    ids=["health says no", "models says no", "no model yet", "no list", "closes"],
+)
+def test_it_is_not_ready_before_it_is_healthy_and_lists_a_model(answers: dict[bytes, bytes]) -> None:
+    async def test(watcher: Watcher, engine: Engine) -> None:
+        await watcher.poll()
+        assert engine.state is State.LOADING
+
+    watching(answers, test)
+
+
+@pytest.mark.parametrize("after", [STARTING, b""], ids=["health says no", "closes"])
+def test_an_engine_that_was_ready_is_gone_at_once_and_comes_back(after: bytes, tmp_path: Path) -> None:
+    answers = {b"/health": HEALTHY, b"/v1/models": LISTING}
+    ready_file = tmp_path / "ready"
+
+    async def test(watcher: Watcher, engine: Engine) -> None:
+        for _ in range(2):
+            answers[b"/health"] = HEALTHY
+            await watcher.poll()
+            assert engine.health().status_code == 200
+            assert ready_file.stat().st_mode & 0o777 == 0o600
+            ready_file.unlink()
+            await watcher.poll()
+            assert not ready_file.exists()  # Only when it becomes ready.
+            answers[b"/health"] = after
+            await watcher.poll()
+            assert engine.state is State.GONE
+
+    watching(answers, test, ready_file)
+
+
+def test_a_poll_that_hangs_changes_nothing_until_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "PATIENCE_SECONDS", 1.0)
+    answers = {b"/health": HEALTHY, b"/v1/models": LISTING}
+
+    async def test(watcher: Watcher, engine: Engine) -> None:
+        await watcher.poll()
+        answers[b"/health"] = HANG
+        hanging = asyncio.create_task(watcher.poll())
+        await asyncio.sleep(0.1)
+        assert engine.health().status_code == 200
+        await hanging
+        assert engine.state is State.GONE
+        assert "did not answer" in engine.why
+
+    watching(answers, test)
+
+
+def test_a_busy_engine_has_ten_seconds() -> None:
+    assert watch.PATIENCE_SECONDS == 10
+
+
+def test_it_goes_on_after_a_poll_that_failed_as_nobody_thought(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "INTERVAL_SECONDS", 0.0)
+    third_time = asyncio.Event()
+
+    class Failing(Watcher):
+        __slots__ = ()
+
+        async def poll(self) -> None:
+            if caplog.text.count("asking the engine how it is failed") == 2:
+                third_time.set()
+            raise IndexError
+
+    async def test() -> None:
+        async with httpx.AsyncClient() as control:
+            running = asyncio.create_task(Failing(Engine(), control, None).run())
+            await third_time.wait()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(test())
+
+
+def test_word_is_left_whole_and_anew(tmp_path: Path) -> None:
+    path = tmp_path / "ready"
+    leave_word(path)
+    first = path.stat()
+    leave_word(path)
+    assert path.stat().st_ino != first.st_ino
+    assert float(path.read_text()) > 0
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_word_that_cannot_be_left_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    leave_word(tmp_path / "missing" / "ready")
+    assert "cannot be written: No such file or directory" in caplog.text
