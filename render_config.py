@@ -32,7 +32,7 @@ HAPROXY_FILES = 200  # listeners, checks, logs
 def ini(value: object) -> str:
     """A bare value of supervisord.conf: `%` starts an expansion, ` ;` a comment."""
     text = str(value)
-    if re.search(r"[\r\n\0]| [;#]", text):
+    if re.search(r"[\r\n\0]|\s[;#]", text):
         raise StartError(f"{text!r} cannot be written to supervisord.conf: use a plain path")
     return text.replace("%", "%%")
 
@@ -40,18 +40,16 @@ def ini(value: object) -> str:
 def ini_command(argv: Sequence[str]) -> str:
     """One `command=` line that supervisord splits into exactly these arguments.
 
-    supervisor 4.3.0 cuts a value at ` ;` and ` #` even inside quotes, so the quote is closed and opened between them.
+    supervisor 4.3.0 cuts a value at a `;` or `#` behind any white space, even inside quotes, and replaces `%(here)s`
+    even where the percent sign is doubled: the quote is closed and opened again in the middle of both.
     """
     line = " ".join(shlex.quote(argument) for argument in argv).replace("%", "%%")
-    # `%(here)s` is replaced even where the percent sign is doubled.
-    for trap, safe in ((" ;", " '';"), (" #", " ''#"), ("%(here)s", "%''(here)s")):
-        line = line.replace(trap, safe)
-    return line
+    return re.sub(r"(\s)([;#])", r"\1''\2", line).replace("%(here)s", "%''(here)s")
 
 
 def ini_environment(values: Mapping[str, str]) -> str:
     """One `environment=` line. supervisord has no escape inside the quotes, so a value may hold no double quote."""
-    bad = next((name for name, value in values.items() if re.search(r'["\r\n\0]| [;#]', value)), None)
+    bad = next((name for name, value in values.items() if re.search(r'["\r\n\0]|\s[;#]', value)), None)
     if bad:
         raise StartError(f"the value of {bad} cannot be written to supervisord.conf: it holds a quote or a line break")
     return ",".join(f'{name}="{value}"' for name, value in values.items()).replace("%", "%%")
