@@ -48,7 +48,7 @@ def test_nasty_arguments_reach_the_engine_byte_for_byte(argument: str) -> None:
     assert split_by_supervisord(render_config.ini_command(argv)) == argv
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.text(st.characters(exclude_characters="\r\n\0", codec="utf-8")),

@@ -76,7 +76,7 @@ from pathlib import Path
 from cpu_engine.commands import Commands, only_one
 with only_one(Path({str(tmp_path / "lock")!r}), lambda: None) as lock:
     Commands(Path({str(tmp_path / "log")!r}), lock, lambda: None).run(
-        ["sh", "-c", "echo $$ > {tmp_path}/pid.part; mv {tmp_path}/pid.part {tmp_path}/pid; exec sleep 60"], what="sleeping"
+        ["sh", "-c", "echo $$ > {tmp_path}/part; mv {tmp_path}/part {tmp_path}/pid; exec sleep 60"], what="sleeping"
     )
 """
     installer = subprocess.Popen([sys.executable, "-c", script], cwd=REPOSITORY)
