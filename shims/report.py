@@ -38,8 +38,9 @@ def text(plan: Plan) -> str:
         lines += ["", f"{engine.name}: {' '.join(engine.argv)}"]
     s = plan.settings
     lines += ["", f"an engine that dies after it was ready: {_restart(s.restart)}"]
+    lame_duck = f"/health 503 for {s.lame_duck_seconds} s, then " if s.lame_duck_seconds else ""
     lines += [
-        f"on SIGTERM: /health 503 for {s.lame_duck_seconds} s, then running requests have {s.drain_seconds} s",
+        f"on SIGTERM: {lame_duck}running requests have {s.drain_seconds} s to finish",
         f"logs: {plan.facts.log_dir}; look inside: cd {plan.facts.run_dir} && supervisorctl status",
     ]
     lines += [f"WARNING: {warning}" for warning in plan.warnings]

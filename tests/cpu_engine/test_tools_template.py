@@ -45,7 +45,7 @@ def test_a_call_is_written_as_the_parser_reads_it(arguments: object) -> None:
 
 
 def test_a_tools_answer_is_given_back_as_a_users_turn() -> None:
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
         {"role": "tool", "content": "sunny"},

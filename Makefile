@@ -1,0 +1,61 @@
+# make help prints this file's targets.
+PORT ?= 8000
+MODEL ?=
+TP ?= 1
+ARGS ?=
+ENGINE ?=
+IMAGE ?= vllm-to-sglang:latest
+BASE_IMAGE ?= lmsysorg/sglang-rocm:v0.5.18-rocm724-mi30x-20260825
+DRY ?=
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help install engine run check format test image test-image clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+install: .venv/.stamp ## everything but the engine, into .venv
+
+.venv/.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; PYTHON=... names one"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is needed (Debian and Ubuntu: apt-get install python3-venv)"; exit 1; }
+	@echo "installing the dependencies into .venv"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@ln -sf ../../shims/bin/vllm .venv/bin/vllm
+	@touch .venv/.stamp
+
+engine: ## the CPU engine into .venv-engine, and its model into .engine
+	@$(PYTHON) cpu_engine/install.py
+
+.PHONY: haproxy
+haproxy:
+	@command -v haproxy >/dev/null || cpu_engine/get_haproxy
+
+ifeq ($(MODEL)$(filter-out cpu,$(ENGINE)),)
+run: install haproxy engine ## serve: the embedded model on this CPU, or MODEL=org/name TP=8 [ARGS=...] [DRY=1] in the image
+	@.venv/bin/python cpu_engine/run.py --port $(PORT) -- $(ARGS)
+else ifeq ($(ENGINE),cpu)
+run: install haproxy engine
+	@.venv/bin/python cpu_engine/run.py --port $(PORT) --model '$(MODEL)' -- $(ARGS)
+else
+run:
+	@DRY='$(DRY)' IMAGE='$(IMAGE)' PORT='$(PORT)' deploy/run_image '$(MODEL)' --tensor-parallel-size $(TP) $(ARGS)
+endif
+
+format: install ## ruff format
+	@.venv/bin/ruff format .
+
+check: install ## ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+test: install haproxy engine ## unit tests, the real stack over a stand-in, the real engine
+	@.venv/bin/pytest
+
+image: ## build the image: BASE_IMAGE=... IMAGE=...
+	@$$(command -v docker || command -v podman) build --build-arg BASE_IMAGE=$(BASE_IMAGE) --tag $(IMAGE) .
+
+clean: ## remove what the targets above made
+	@rm -rf .venv .venv-engine .engine .run
