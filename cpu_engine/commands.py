@@ -66,6 +66,8 @@ def sentence_for(output: str) -> str | None:
 @dataclass(frozen=True)
 class Commands:
     log: Path
+    temporary: Path
+    """Where pip unpacks what it downloads: torch alone is larger than many a /tmp."""
     lock: int
     tick: Callable[[], None]
 
@@ -79,7 +81,7 @@ class Commands:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(extra_env or {})},
+                env={**os.environ, "TMPDIR": str(self.temporary), **(extra_env or {})},
                 # A pip whose installer was killed goes on writing: it holds the lock until it ends.
                 pass_fds=(self.lock,),
             ) as process:

@@ -3,7 +3,8 @@
 `make engine` and `make run` call it with the system's Python; it does only what is missing, so that the second call
 ends at once and an interrupted one is taken up again.
 
-TORCH_INDEX may name a package index for torch alone, one with CPU builds for example.
+TORCH_INDEX may name a package index for torch alone, one with CPU builds for example. For another build of torch
+than the one that is installed, remove .venv-engine first.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def steps(places: Places, torch_index: str | None = None) -> list[Step]:
         if not packages.cuda_libraries(places):
             return "none needed"
         packages.install_cuda_libraries(places, commands)
-        return "this torch cannot be imported without"
+        return "this torch cannot be imported without (TORCH_INDEX may name an index with CPU builds)"
 
     def rest(commands: Commands) -> None:
         packages.install_the_rest(places, commands, pinned)
@@ -74,7 +75,10 @@ def make_ready(places: Places, todo: list[Step], lock: int, line: StepLine) -> N
     # The Python that it was made with is gone from the machine: nothing in it can run.
     if places.venv.exists() and not places.python.exists():
         shutil.rmtree(places.venv)
-    commands = Commands(places.log, lock, line.tick)
+    # A pip that was killed leaves all that it had downloaded.
+    shutil.rmtree(places.temporary, ignore_errors=True)
+    places.temporary.mkdir(parents=True)
+    commands = Commands(places.log, places.temporary, lock, line.tick)
     for position, step in enumerate(todo, start=1):
         if step.stamps.has(step.name):
             continue
@@ -86,6 +90,7 @@ def make_ready(places: Places, todo: list[Step], lock: int, line: StepLine) -> N
             raise
         step.stamps.write(step.name)
         line.finish(note)
+    shutil.rmtree(places.temporary)
     line.print(f"The engine is ready: SGLang in {places.venv}, its model in {places.model}")
 
 

@@ -39,6 +39,10 @@ class Places:
         return self.scratch / "install.lock"
 
     @property
+    def temporary(self) -> Path:
+        return self.scratch / "tmp"
+
+    @property
     def requirements(self) -> Path:
         return self.root / "cpu_engine" / "requirements.txt"
 

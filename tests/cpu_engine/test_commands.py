@@ -18,7 +18,7 @@ from cpu_engine.places import REPOSITORY
 
 def run(tmp_path: Path, code: str) -> None:
     with only_one(tmp_path / "lock", lambda: None) as lock:
-        Commands(tmp_path / "log", lock, lambda: None).run([sys.executable, "-c", code], what="trying")
+        Commands(tmp_path / "log", tmp_path, lock, lambda: None).run([sys.executable, "-c", code], what="trying")
 
 
 def test_output_goes_to_the_log_and_nowhere_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +75,7 @@ def test_a_command_that_outlives_its_killed_installer_keeps_the_lock(tmp_path: P
 from pathlib import Path
 from cpu_engine.commands import Commands, only_one
 with only_one(Path({str(tmp_path / "lock")!r}), lambda: None) as lock:
-    Commands(Path({str(tmp_path / "log")!r}), lock, lambda: None).run(
+    Commands(Path({str(tmp_path / "log")!r}), Path(), lock, lambda: None).run(
         ["sh", "-c", "echo $$ > {tmp_path}/part; mv {tmp_path}/part {tmp_path}/pid; exec sleep 60"], what="sleeping"
     )
 """

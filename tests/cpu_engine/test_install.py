@@ -80,6 +80,12 @@ def test_the_second_run_does_nothing_and_says_one_line(places: Places) -> None:
     assert len(second.printed.splitlines()) == 1
 
 
+def test_what_a_killed_pip_had_downloaded_is_swept_away(places: Places) -> None:
+    (places.temporary / "pip-unpack-x").mkdir(parents=True)
+    Rehearsal(places).run()
+    assert not places.temporary.exists()
+
+
 @pytest.mark.parametrize("name", EVERYTHING[1:])
 def test_after_an_interruption_the_next_run_begins_with_the_interrupted_step(places: Places, name: str) -> None:
     first = Rehearsal(places)

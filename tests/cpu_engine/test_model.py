@@ -37,7 +37,7 @@ def places(tmp_path: Path) -> Places:
 
 def convert(places: Places) -> None:
     with only_one(places.lock, lambda: None) as lock:
-        model.convert(places, Commands(places.log, lock, lambda: None), PINS)
+        model.convert(places, Commands(places.log, places.temporary, lock, lambda: None), PINS)
 
 
 def test_a_converted_model_has_its_stamp_inside(places: Places) -> None:
