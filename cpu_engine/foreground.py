@@ -130,5 +130,6 @@ class Foreground:
             self.loading.line(self.rest.decode(errors="replace"))
         for line in self.loading.withheld:
             print(line)
+        sys.stdout.flush()  # a pipe would show them behind the sentence
         how = f"exit code {code}" if code >= 0 else f"signal {-code}"
         print(f"cpu_engine: vllm serve ended before it was ready, with {how}", file=sys.stderr)

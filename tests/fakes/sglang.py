@@ -74,7 +74,7 @@ def main() -> int:
         ready_at=time.monotonic() + load_seconds,
         quiet=os.environ.get("STANDIN_QUIET") == "1",
     )
-    children = [start_child(CHILDREN[n % 2]) for n in range(int(os.environ.get("STANDIN_CHILDREN", "2")))]
+    children: list[subprocess.Popen[bytes]] = []
     try:
         run(serve(engine, options.host, options.port, children))
     except OSError as exc:
@@ -92,6 +92,8 @@ async def serve(engine: Engine, host: str, port: int, children: list[subprocess.
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # Behind the handlers: who sees the children may send a signal.
+    children += [start_child(CHILDREN[n % 2]) for n in range(int(os.environ.get("STANDIN_CHILDREN", "2")))]
     watching = loop.create_task(watch(children))
     if os.environ.get("STANDIN_LOAD_REFUSES") == "1":
         with contextlib.suppress(TimeoutError):
