@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from shims.flags.draft import Draft
-from shims.flags.record import Flag, Outcome, ours, refused
+from shims.flags.record import Flag, Outcome, dropped, ours, refused
 
 
 def host(draft: Draft, value: str) -> Outcome:
@@ -23,7 +23,9 @@ def port(draft: Draft, value: int) -> Outcome:
 
 
 def api_key(draft: Draft, value: list[str]) -> Outcome:
-    draft.api_keys = tuple(value)
+    draft.api_keys = tuple(filter(None, value))
+    if not draft.api_keys:
+        return dropped("an empty key asks for nothing, as in vLLM")
     return Outcome("ours", "the middleware checks it", "under /v1 and the other paths that vLLM guards")
 
 

@@ -77,6 +77,11 @@ def flags(argv: tuple[str, ...]) -> dict[str, list[str]]:
             {"--limit-mm-data-per-request": ['{"image":5,"video":1}']},
             id="images",
         ),
+        pytest.param(
+            ["--hf-overrides", '{"a":\n 1}', "--json-model-override-args", '{\n"b": 2}'],
+            {"--json-model-override-args": ['{"b":2}']},
+            id="JSON of several lines becomes one",
+        ),
         pytest.param(["--page-size", "16"], {"--page-size": ["16"]}, id="SGLang's own flag"),
         pytest.param(["-tp", "8", "--tp-size", "4"], {"--tp-size": ["4"]}, id="SGLang's own flag wins"),
         pytest.param(["--served-model-name", "a", "b"], {"--served-model-name": ["a"]}, id="one name for SGLang"),
@@ -227,6 +232,22 @@ def test_a_secret_stands_in_no_argv_and_in_no_preview(
     assert "s3cret" not in shown
     assert REDACTED in shown
     assert "s3cret" not in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "keys"),
+    [
+        (["--api-key", "a", "b"], {"VLLM_API_KEY": "c"}, ("a", "b")),
+        ([], {"VLLM_API_KEY": "c"}, ("c",)),
+        (["--api-key", ""], {}, ()),
+        (["--api-key", ""], {"VLLM_API_KEY": "c"}, ("c",)),
+        ([], {"VLLM_API_KEY": ""}, ()),
+    ],
+)
+def test_keys_come_from_the_flag_else_from_the_variable(
+    words: list[str], env: dict[str, str], keys: tuple[str, ...], make_plan: MakePlan
+) -> None:
+    assert make_plan("serve", "m", *words, env=env).api_keys == keys
 
 
 def test_service_links_of_kubernetes_are_ignored_with_one_line(make_plan: MakePlan) -> None:

@@ -1,0 +1,43 @@
+"""Rules of the house that hold for the tree as a whole: one fact in one place, and one idea a module."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+from middleware.endpoints import version
+from shims import VERSION, catalog
+
+ROOT = Path(__file__).parent.parent
+LONGEST_MODULE = 250
+
+
+def test_every_part_speaks_for_the_same_version_of_vllm() -> None:
+    spoken = catalog.load("vllm").version
+    shadow = (ROOT / "shims/shadow/vllm/__init__.py").read_text()
+    assert f'__version__ = "{spoken}"' in shadow
+    assert spoken in Path(version.__file__).read_text()
+
+
+def test_our_own_version_is_the_projects() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
+def test_modules_hold_one_idea() -> None:
+    files = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    ours = [ROOT / name for name in files.split() if not name.startswith("tests/")]
+    assert ours
+    long = {path.name: lines for path in ours if (lines := len(path.read_text().splitlines())) > LONGEST_MODULE}
+    assert long == {}
+
+
+def test_the_templates_use_nothing_newer_than_haproxy_2_4() -> None:
+    """Directives of 2.5 and later, as haproxy 2.4.0's own parser refused them."""
+    text = (ROOT / "haproxy/haproxy.cfg.j2").read_text()
+    newer = (
+        r"^\s*(grace|fd-hard-limit|close-spread-time|guid|balance hash|option idle-close-on-response|master-worker)\b"
+    )
+    assert re.findall(newer, text, re.MULTILINE) == []
+    assert "init-state" not in text
