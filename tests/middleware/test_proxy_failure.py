@@ -12,22 +12,9 @@ from middleware import proxy
 from middleware.endpoints import models
 from tests.middleware.serving import Served, middleware, stand_in
 from tests.middleware.upstreams import hostile
+from tests.middleware.wire import SSE, chunk, read_body
 
 STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
-SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def head_of(request: str, *headers: str) -> bytes:
-    return "\r\n".join([request, "host: x", *headers, "", ""]).encode()
-
-
-async def read_body(head: bytes, reader: asyncio.StreamReader) -> bytes:
-    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    return await reader.readexactly(int(length.split(b":")[1]))
 
 
 @pytest.mark.parametrize(
