@@ -30,7 +30,7 @@ engine: ## the CPU engine into .venv-engine, and its model into .engine
 
 .PHONY: haproxy
 haproxy:
-	@command -v haproxy >/dev/null || cpu_engine/get_haproxy
+	@PATH="$$PATH:/usr/local/sbin:/usr/sbin" command -v haproxy >/dev/null || cpu_engine/get_haproxy
 
 ifeq ($(MODEL)$(filter-out cpu,$(ENGINE)),)
 run: install haproxy engine ## serve: the embedded model on this CPU, or MODEL=org/name TP=8 [ARGS=...] [DRY=1] in the image

@@ -103,7 +103,7 @@ def render(chosen: Plan) -> dict[str, str]:
         "bind_addresses": bind_addresses(chosen),
         "middleware_command": middleware_command(chosen),
         # One process, no master: a master that has just started loses a USR1 (2.6.12), and the drain waits for nothing.
-        "haproxy_command": (*_without_keys(), "haproxy", "-db", "-f", f"{found.run_dir}/haproxy.cfg"),
+        "haproxy_command": (*_without_keys(), found.haproxy or "haproxy", "-db", "-f", f"{found.run_dir}/haproxy.cfg"),
         "engine_stop_seconds": settings.ENGINE_STOP_SECONDS,
         "middleware_stop_seconds": settings.MIDDLEWARE_STOP_SECONDS,
     }

@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
 
 def check(chosen: Plan) -> None:
     """What would only show after the start, said before it. Raises StartError."""
-    if shutil.which("haproxy") is None:
+    if not chosen.facts.haproxy:
         raise StartError("haproxy is not installed: it is the front door (Debian and Ubuntu: apt-get install haproxy)")
     model = chosen.model
     if model.startswith(("/", "./", "../", "~")) and not Path(model).exists():
@@ -96,7 +96,7 @@ def prepare(chosen: Plan) -> None:
     shutil.rmtree(run_dir / "ready", ignore_errors=True)
     render_config.write(chosen, run_dir)
     found = subprocess.run(
-        ["haproxy", "-c", "-f", str(run_dir / "haproxy.cfg")], check=False, capture_output=True, text=True
+        [chosen.facts.haproxy, "-c", "-f", str(run_dir / "haproxy.cfg")], check=False, capture_output=True, text=True
     )
     if found.returncode:
         alerts = [line.partition(" : ")[2] for line in found.stderr.splitlines() if "[ALERT]" in line]

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import resource
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -19,6 +20,7 @@ from shims.exceptions import CommandLineError
 
 HOME = Path(__file__).resolve().parent.parent
 DEFAULT_RUN_DIR = "/tmp/vllm-shim"  # noqa: S108 - the documented place; made 0700 and owned by us, or refused
+SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"  # where Debian puts haproxy, and not on a user's PATH
 LISTEN = "0A"  # a socket's state in /proc/net/tcp
 
 
@@ -28,6 +30,7 @@ class Facts:
     run_dir: str = DEFAULT_RUN_DIR
     log_dir: str = f"{DEFAULT_RUN_DIR}/log"
     python: str = sys.executable  # the interpreter of our own programs
+    haproxy: str = "haproxy"  # its path; empty if there is none
     in_kubernetes: bool = False
     ipv6: bool = False
     is_root: bool = False
@@ -43,6 +46,7 @@ def gather(command: CommandLine, env: Mapping[str, str]) -> Facts:
     return Facts(
         run_dir=run_dir,
         log_dir=os.path.abspath(env.get("VLLM_SHIM_LOG_DIR") or f"{run_dir}/log"),  # noqa: PTH100
+        haproxy=shutil.which("haproxy", path=f"{env.get('PATH', '')}:{SYSTEM_PROGRAMS}") or "",
         in_kubernetes="KUBERNETES_SERVICE_HOST" in env,
         ipv6=bool(_text("/proc/net/if_inet6")),
         is_root=os.geteuid() == 0,
