@@ -4,6 +4,7 @@ the process that Kubernetes started owns everything from then on.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -39,8 +40,9 @@ def main(argv: Sequence[str]) -> int:
     if not argv or any(word.split("=")[0] in HELP for word in argv):
         print(usage(), end="")
         return 0 if argv else 2
-    # PID 1 has no default actions: a SIGTERM that comes now would be lost. Held, it waits for supervisord.
-    hold_signals()
+    if os.getpid() == 1:
+        # It has no default actions: a SIGTERM that comes now would be lost. Held, it waits for supervisord.
+        hold_signals()
     env = dict(os.environ)
     try:
         log(env, "arguments: " + shlex.join(redacted(argv)))
@@ -116,9 +118,11 @@ def become_supervisord(chosen: Plan, env: dict[str, str]) -> NoReturn:
 def log(env: Mapping[str, str], text: str) -> None:
     """Append to VLLM_SHIM_LOG. A log that cannot be written never stops a start, and is said once on stderr."""
     path = Path(env.get("VLLM_SHIM_LOG") or DEFAULT_LOG)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO would block the start
     try:
         with os.fdopen(os.open(path, flags, 0o600), "a", encoding="utf-8", errors="backslashreplace") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file")
             os.fchmod(file.fileno(), 0o600)
             if os.fstat(file.fileno()).st_size > MAX_LOG_BYTES:
                 file.truncate(0)

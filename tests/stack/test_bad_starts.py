@@ -109,6 +109,17 @@ def test_a_log_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_text() == ""
 
 
+@pytest.mark.parametrize("reader", [False, True])
+def test_a_log_that_is_a_fifo_does_not_hold_the_start(reader: bool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "shim.log")
+    end = os.open(tmp_path / "shim.log", os.O_RDONLY | os.O_NONBLOCK) if reader else None
+    found = run(["serve", "m", "--nope"], tmp_path)
+    if end is not None:
+        os.close(end)
+    assert found.returncode == 2
+    assert "cannot be written" in found.stderr
+
+
 def test_the_log_holds_the_arguments_without_secrets_and_is_private(tmp_path: Path) -> None:
     run(["serve", "m", "--api-key", "s3cret", "--api_k=s3cret", "--max-model-len", "4096", "--nope"], tmp_path)
     log = tmp_path / "shim.log"
