@@ -32,10 +32,10 @@ COPY shims shims
 
 # Every name the stack starts a vLLM engine by: `vllm`, /opt/venv/bin/vllm, `python3 -m vllm...`, bare arguments.
 RUN mkdir -p /opt/venv/bin \
-    && ln -s /opt/vllm-to-sglang/shims/bin/vllm /usr/local/bin/vllm \
-    && ln -s /opt/vllm-to-sglang/shims/bin/vllm /opt/venv/bin/vllm \
-    && ln -s /opt/vllm-to-sglang/.venv/bin/supervisorctl /usr/local/bin/supervisorctl \
-    && ln -s /tmp/vllm-shim/supervisord.conf /etc/supervisord.conf
+    && ln -sf /opt/vllm-to-sglang/shims/bin/vllm /usr/local/bin/vllm \
+    && ln -sf /opt/vllm-to-sglang/shims/bin/vllm /opt/venv/bin/vllm \
+    && ln -sf /opt/vllm-to-sglang/.venv/bin/supervisorctl /usr/local/bin/supervisorctl \
+    && ln -sf /tmp/vllm-shim/supervisord.conf /etc/supervisord.conf
 ENV PYTHONPATH=/opt/vllm-to-sglang/shims/shadow${PYTHONPATH:+:$PYTHONPATH}
 
 WORKDIR /

@@ -32,9 +32,12 @@ HAPROXY_FILES = 200  # listeners, checks, logs
 def ini(value: object) -> str:
     """A bare value of supervisord.conf: `%` starts an expansion, ` ;` a comment."""
     text = str(value)
-    if re.search(r"[\r\n\0]|\s[;#]", text):
-        raise StartError(f"{text!r} cannot be written to supervisord.conf: use a plain path")
-    return text.replace("%", "%%")
+    # supervisor 4.3.0 expands stdout_logfile twice, so that no number of percent signs is right.
+    if re.search(r"[%\r\n\0]|\s[;#]", text):
+        raise StartError(
+            f"{text!r} cannot be written to supervisord.conf: use a path without %, line breaks, ` ;` or ` #`"
+        )
+    return text
 
 
 def ini_command(argv: Sequence[str]) -> str:
@@ -43,6 +46,8 @@ def ini_command(argv: Sequence[str]) -> str:
     supervisor 4.3.0 cuts a value at a `;` or `#` behind any white space, even inside quotes, and replaces `%(here)s`
     even where the percent sign is doubled: the quote is closed and opened again in the middle of both.
     """
+    if bad := [argument for argument in argv if re.search(r"[\r\n\0\ud800-\udfff]", argument)]:
+        raise StartError(f"{bad[0]!r:.80} cannot be written to supervisord.conf: it holds a line break or is not UTF-8")
     line = " ".join(shlex.quote(argument) for argument in argv).replace("%", "%%")
     return re.sub(r"(\s)([;#])", r"\1''\2", line).replace("%(here)s", "%''(here)s")
 
@@ -139,7 +144,7 @@ def _without_keys() -> tuple[str, ...]:
 
 def write(chosen: Plan, folder: Path) -> None:
     """Writes the run directory: folders 0700, files 0600, so that no other user reads or replaces them."""
-    for name in ("", "ready", "prometheus/sglang"):
+    for name in ("", "ready", "prometheus", "prometheus/sglang"):
         (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, text in render(chosen).items():
         _write_private(folder / name, text.encode())

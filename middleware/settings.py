@@ -4,7 +4,7 @@ Read once by `middleware.__main__`; tests build it by hand.
 
 import argparse
 import json
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -58,8 +58,12 @@ def read_settings(argv: Sequence[str], environ: MutableMapping[str, str]) -> Set
         served_model_names=tuple(options.served_model_name),
         api_keys=_api_keys(keys),
         strip_params=frozenset(_words(environ.get(STRIP_PARAMS, ""))),
-        expose_routes=tuple(f"/{path.lstrip('/')}" for path in _words(environ.get(EXPOSE_ROUTES, ""))),
+        expose_routes=exposed_routes(environ),
     )
+
+
+def exposed_routes(environ: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"/{path.lstrip('/')}" for path in _words(environ.get(EXPOSE_ROUTES, "")))
 
 
 def _parser() -> argparse.ArgumentParser:

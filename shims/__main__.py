@@ -4,12 +4,13 @@ the process that Kubernetes started owns everything from then on.
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import fcntl
 import json
 import os
 import shlex
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import NoReturn
 
 import render_config
 from shims import VERSION, cli, facts, plan, report
+from shims.catalog import catalogs
 from shims.exceptions import ShimError, StartError
 from shims.help import usage
 from shims.plan import Plan
@@ -28,16 +30,18 @@ from supervision.signals import hold_signals
 
 DEFAULT_LOG = "/tmp/vllm-shim.log"  # noqa: S108 - the documented place; never followed through a link
 MAX_LOG_BYTES = 1_000_000
+LONGEST_SOCKET = 107 - len(".4194304")  # supervisord binds it under a name with its pid first
 HELP = ("--help", "-h")
 VERSIONS = ("--version", "-v")
 
 
 def main(argv: Sequence[str]) -> int:
     if argv[:1] and argv[0] in VERSIONS:
-        print(cli.catalogs()[0].version)
+        print(catalogs()[0].version)
         print(f"vllm-to-sglang {VERSION} stands in for this version of vLLM and runs SGLang", file=sys.stderr)
         return 0
-    if not argv or any(word.split("=")[0] in HELP for word in argv):
+    serving = argv[:1] and argv[0] in (*cli.SUBCOMMANDS, *HELP)
+    if not argv or (serving and any(word.split("=")[0] in HELP for word in argv)):
         print(usage(), end="")
         return 0 if argv else 2
     if os.getpid() == 1:
@@ -49,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         command = cli.from_words(argv)
         chosen = plan.make(command, env, facts.gather(command, env))
         text = report.text(chosen)
-        print(text, flush=True)
+        say(text)
         log(env, text)
         check(chosen)
         prepare(chosen)
@@ -64,6 +68,7 @@ def check(chosen: Plan) -> None:
     """What would only show after the start, said before it. Raises StartError."""
     if not chosen.facts.haproxy:
         raise StartError("haproxy is not installed: it is the front door (Debian and Ubuntu: apt-get install haproxy)")
+    _can_be_bound(chosen)
     model = chosen.model
     if model.startswith(("/", "./", "../", "~")) and not Path(model).exists():
         raise StartError(f"the model folder {model} does not exist in this container: check the path and its volume")
@@ -87,8 +92,10 @@ def check(chosen: Plan) -> None:
 def prepare(chosen: Plan) -> None:
     """The run directory, ours alone, with fresh files in it; and haproxy's word that it can be started."""
     run_dir, log_dir = Path(chosen.facts.run_dir), Path(chosen.facts.log_dir)
-    for folder in (run_dir, log_dir):
-        _private_folder(folder)
+    if len(f"{run_dir}/supervisor.sock") > LONGEST_SOCKET:
+        raise StartError(f"the path {run_dir} is too long for a socket in it: set VLLM_SHIM_RUN_DIR to a shorter one")
+    _private_folder(run_dir, "VLLM_SHIM_RUN_DIR")
+    _log_folder(log_dir)
     lock = os.open(run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,14 +122,21 @@ def become_supervisord(chosen: Plan, env: dict[str, str]) -> NoReturn:
     os.execve(python, [python, "-I", "-X", "utf8", "-m", "supervision", "-c", conf], env)  # noqa: S606
 
 
+def say(text: str) -> None:
+    """To standard output, whether anybody reads it or not."""
+    with contextlib.suppress(OSError):
+        os.write(sys.stdout.fileno(), text.encode("utf-8", "backslashreplace"))
+
+
 def log(env: Mapping[str, str], text: str) -> None:
-    """Append to VLLM_SHIM_LOG. A log that cannot be written never stops a start, and is said once on stderr."""
+    """Append to VLLM_SHIM_LOG. A log that cannot be written never stops a start, and is said on stderr."""
     path = Path(env.get("VLLM_SHIM_LOG") or DEFAULT_LOG)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO would block the start
     try:
+        if path.exists() and not path.is_file():
+            print(f"vllm: VLLM_SHIM_LOG {path} is no regular file: not written to", file=sys.stderr)
+            return
         with os.fdopen(os.open(path, flags, 0o600), "a", encoding="utf-8", errors="backslashreplace") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "it is no regular file")
             os.fchmod(file.fileno(), 0o600)
             if os.fstat(file.fileno()).st_size > MAX_LOG_BYTES:
                 file.truncate(0)
@@ -137,20 +151,42 @@ def _engine_env(chosen: Plan) -> dict[str, str]:
     return {name: value for name, value in {**os.environ, **engine.env}.items() if name not in engine.unset}
 
 
-def _private_folder(folder: Path) -> None:
-    """0700 and ours, or an error: a folder that others can write to would let them choose what we start."""
+def _private_folder(folder: Path, variable: str) -> None:
+    """Made 0700. One that is there already must be ours alone: others could choose what we start, and what belongs
+    to others as well is not ours to lock."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode):
-            raise StartError(f"{folder} is not a folder: remove it, or set VLLM_SHIM_RUN_DIR or VLLM_SHIM_LOG_DIR")
-        if found.st_uid != os.geteuid():
-            raise StartError(f"{folder} belongs to user {found.st_uid}: set VLLM_SHIM_RUN_DIR to a folder of your own")
-        folder.chmod(0o700)
     except OSError as error:
+        raise StartError(f"{folder} cannot be made ({error.strerror}): set {variable} to a place to write") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise StartError(f"{folder} is not a folder: remove it, or set {variable}")
+    if found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise StartError(
-            f"{folder} cannot be made ({error.strerror}): set VLLM_SHIM_RUN_DIR to a place that is writable"
-        ) from error
+            f"{folder} is open to others: set {variable} to a folder of its own, such as {folder}/vllm-shim"
+        )
+
+
+def _log_folder(folder: Path) -> None:
+    """Made 0700; one that is there is taken as it is, a volume for example: the files in it are 0600."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"{folder} cannot be made ({error.strerror}): set VLLM_SHIM_LOG_DIR") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StartError(f"{folder} cannot be written to: set VLLM_SHIM_LOG_DIR to a place to write")
+
+
+def _can_be_bound(chosen: Plan) -> None:
+    """haproxy would say so only after the engine has begun to load."""
+    host, port = chosen.host or ("::" if chosen.facts.ipv6 else "0.0.0.0"), chosen.ports.public
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise StartError(f"port {port} of {host} cannot be bound: {error.strerror}; check --host and --port") from error
 
 
 if __name__ == "__main__":

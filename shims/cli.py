@@ -12,12 +12,11 @@ import difflib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, NoReturn
 
-from shims import catalog
-from shims.catalog import Arity, CatalogFlag
+from shims.catalog import Arity, CatalogFlag, catalogs
 from shims.exceptions import CommandLineError
+from shims.redact import scrubbed
 from shims.values.sizes import human_int, human_int_or_auto
 
 Origin = Literal["vllm", "sglang", "unknown"]
@@ -103,7 +102,8 @@ def parse(argv: Sequence[str], entry: Entry = "serve") -> CommandLine:
     vllm, sglang = catalogs()
     argv = [canonical(token) for token in argv]
     # As argparse: a token with a space in it is a value, whatever it begins with.
-    used = {token.split("=", 1)[0] for token in argv if token.startswith("-") and " " not in token} - {"-", "--"}
+    names = (token.split("=", 1)[0] for token in argv if token.startswith("-"))
+    used = {name for name in names if " " not in name} - {"-", "--"}
     for spelling in sorted(used):
         if spelling in vllm.by_spelling:
             _add(parser, spelling, vllm.by_spelling[spelling], "vllm")
@@ -111,7 +111,10 @@ def parse(argv: Sequence[str], entry: Entry = "serve") -> CommandLine:
             _add(parser, spelling, sglang.by_spelling[spelling], "sglang")
         elif not _is_number(spelling):
             _add(parser, spelling, CatalogFlag(spelling, "many"), "unknown")
-    namespace = parser.parse_args(argv, argparse.Namespace(given=[]))
+    try:
+        namespace = parser.parse_args(argv, argparse.Namespace(given=[]))
+    except CommandLineError as error:
+        raise CommandLineError(scrubbed(str(error), argv)) from None
     return CommandLine(entry, tuple(namespace.given), namespace.model_tag)
 
 
@@ -151,11 +154,6 @@ def nearest(name: str) -> str | None:
     vllm, sglang = catalogs()
     found = difflib.get_close_matches(name, [*vllm.by_spelling, *sglang.by_spelling], n=1, cutoff=0.6)
     return found[0] if found else None
-
-
-@lru_cache(maxsize=1)
-def catalogs() -> tuple[catalog.Catalog, catalog.Catalog]:
-    return catalog.load("vllm"), catalog.load("sglang")
 
 
 def _add(parser: argparse.ArgumentParser, spelling: str, flag: CatalogFlag, origin: Origin) -> None:

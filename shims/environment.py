@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from shims.flags.draft import Decision, Draft
 from shims.flags.record import Action, Outcome
-from shims.redact import REDACTED, is_secret
+from shims.redact import shown
 
 SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?$")
 PREFIXES = ("VLLM_", "LMCACHE_", "SGLANG_", "HF_", "HUGGING_FACE_", "PROMETHEUS_MULTIPROC_DIR")
@@ -82,8 +82,12 @@ TABLE: tuple[Variable, ...] = (
     Variable("LMCACHE_LOCAL_CPU", "ours", "read with --kv-transfer-config"),
     Variable("LMCACHE_MAX_LOCAL_CPU_SIZE", "ours", "read with --kv-transfer-config"),
     Variable("LMCACHE_*", "drop", "SGLang's HiCache takes the place of LMCache"),
+    Variable("SGLANG_TOOL_CALL_PARSER", "drop", "the command line names a parser"),
     Variable("SGLANG_*", "pass", "SGLang reads it itself"),
+    Variable("HF_HOME", "pass", "SGLang reads it itself"),
+    Variable("HF_TOKEN", "pass", "SGLang reads it itself"),
     Variable("HF_*", "pass", "SGLang reads it itself"),
+    Variable("HUGGING_FACE_HUB_TOKEN", "pass", "SGLang reads it itself"),
     Variable("HUGGING_FACE_*", "pass", "SGLang reads it itself"),
     Variable("VLLM_*", "drop", "SGLang has no counterpart"),
 )
@@ -99,8 +103,9 @@ def decide(draft: Draft) -> None:
             continue
         variable = next(v for v in TABLE if v.matches(name))
         outcome = variable.decide(draft, value) if variable.decide else Outcome(variable.action, note=variable.why)
-        shown = REDACTED if is_secret(name) else value
-        draft.decisions.append(Decision(name, "env", shown, outcome.action, outcome.target, outcome.note))
+        # A name that only a wildcard knows may hold anything: its value is not ours to print.
+        value_shown = None if variable.name.endswith("*") else shown(name, value)
+        draft.decisions.append(Decision(name, "env", value_shown, outcome.action, outcome.target, outcome.note))
 
 
 def _is_link(name: str, value: str) -> bool:

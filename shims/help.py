@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shims.cli import catalogs
+from shims.catalog import catalogs
 from shims.flags import AREAS
 
 HEAD = """usage: vllm serve [MODEL] [flags]

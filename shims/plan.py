@@ -110,10 +110,17 @@ def _engine(draft: Draft, chosen: Settings, where: Ports) -> Engine:
         "--host": ("127.0.0.1",),
         "--port": (str(where.engine),),
     }
-    flags = [part for flag, values in {**house, **draft.engine_args}.items() for part in (flag, *values)]
+    flags = [part for flag, values in {**house, **draft.engine_args}.items() for part in _words(flag, values)]
     env, unset = dict(draft.engine_env), list(NOT_FOR_THE_ENGINE)
     _keep_the_shadow_away(draft, env, unset)
     return Engine(ENGINE, where.engine, (*chosen.engine, *flags), env, tuple(unset))
+
+
+def _words(flag: str, values: tuple[str, ...]) -> tuple[str, ...]:
+    """One value that begins with a dash would be taken for a flag; argparse knows negative numbers."""
+    if len(values) == 1 and values[0].startswith("-") and not values[0][1:].replace(".", "", 1).isdecimal():
+        return (f"{flag}={values[0]}",)
+    return (flag, *values)
 
 
 def _keep_the_shadow_away(draft: Draft, env: dict[str, str], unset: list[str]) -> None:

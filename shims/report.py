@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from shims import VERSION
-from shims.cli import catalogs
+from shims.catalog import catalogs
 from shims.flags.draft import Decision
 from shims.plan import Plan
 

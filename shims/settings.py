@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from middleware.admin import opened
+from middleware.settings import SettingsError, exposed_routes
 from shims.exceptions import CommandLineError
 
 DEFAULT_ENGINE = "python3 -m sglang.launch_server"
@@ -14,6 +16,7 @@ GRACE_SECONDS = 30
 MIDDLEWARE_STOP_SECONDS = 3
 ENGINE_STOP_SECONDS = 5
 MARGIN_SECONDS = 2
+A_DAY = 24 * 60 * 60
 RESTART = ("auto", "exit", "in-place")
 
 
@@ -23,12 +26,19 @@ class Settings:
     restart: str  # exit or in-place
     lame_duck_seconds: int
     drain_seconds: int
-    strip_params: str
-    expose_routes: str
+
+
+def _check_routes(env: Mapping[str, str]) -> None:
+    """The middleware's own words, before an engine is loaded for nothing."""
+    try:
+        opened(exposed_routes(env))
+    except SettingsError as error:
+        raise CommandLineError(str(error)) from error
 
 
 def read(env: Mapping[str, str], *, in_kubernetes: bool) -> Settings:
     """Raises CommandLineError, naming the variable, what it holds and what it accepts."""
+    _check_routes(env)
     restart = env.get("VLLM_SHIM_ENGINE_RESTART") or "auto"
     if restart not in RESTART:
         raise CommandLineError(f"VLLM_SHIM_ENGINE_RESTART is '{restart}': give one of {', '.join(RESTART)}")
@@ -44,15 +54,13 @@ def read(env: Mapping[str, str], *, in_kubernetes: bool) -> Settings:
         restart=restart,
         lame_duck_seconds=lame_duck,
         drain_seconds=_seconds(env, "VLLM_SHIM_DRAIN_SECONDS", max(1, GRACE_SECONDS - rest)),
-        strip_params=env.get("VLLM_SHIM_STRIP_PARAMS", ""),
-        expose_routes=env.get("VLLM_SHIM_EXPOSE_ROUTES", ""),
     )
 
 
 def _seconds(env: Mapping[str, str], name: str, default: int) -> int:
     text = env.get(name) or str(default)
-    if not text.isdecimal():
-        raise CommandLineError(f"{name} is '{text}': give a whole number of seconds")
+    if not text.isdecimal() or int(text) > A_DAY:
+        raise CommandLineError(f"{name} is '{text}': give a whole number of seconds, up to {A_DAY}")
     return int(text)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +55,12 @@ class Catalog:
     def expand(self, prefix: str) -> Iterator[str]:
         """The long spellings that begin with `prefix`, as argparse's abbreviations do."""
         return (spelling for spelling in self.by_spelling if spelling.startswith(prefix))
+
+
+@lru_cache(maxsize=1)
+def catalogs() -> tuple[Catalog, Catalog]:
+    """vLLM's and SGLang's."""
+    return load("vllm"), load("sglang")
 
 
 def load(project: Literal["vllm", "sglang"]) -> Catalog:

@@ -33,8 +33,8 @@ def _host_cache(draft: Draft) -> Outcome:
         return dropped("LMCACHE_LOCAL_CPU is off and SGLang reads no LMCache server: nothing is offloaded")
     size = draft.env.get("LMCACHE_MAX_LOCAL_CPU_SIZE", str(DEFAULT_GIB))
     try:
-        gib = max(1, round(float(size) / draft.given("--tensor-parallel-size", 1)))
-    except ValueError:
+        gib = max(1, round(float(size) / max(1, draft.given("--tensor-parallel-size", 1))))
+    except (ValueError, OverflowError):
         return refused(f"LMCACHE_MAX_LOCAL_CPU_SIZE is '{size}': give a number of GiB")
     note = f"{size} GiB of host memory as SGLang's HiCache; it is per GPU rank in SGLang"
     if draft.given("--enable-prefix-caching") is False:

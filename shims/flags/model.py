@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from shims.flags.draft import Draft
-from shims.flags.record import Flag, Outcome, convert, dropped, ours, same, vocabulary
+from shims.flags.record import Flag, Outcome, convert, dropped, ours, refused, same, vocabulary
 from shims.values.numerics import QUANTIZATION
 
 
@@ -17,6 +17,8 @@ def model(draft: Draft, value: str) -> Outcome:
 
 
 def served_model_name(draft: Draft, value: list[str]) -> Outcome:
+    if odd := [name for name in value if not name or name.startswith("-")]:
+        return refused(f"{odd[0]!r} is not a name: it is empty or begins with a dash")
     draft.served_names = tuple(value)
     note = f"also answers to {', '.join(value[1:])}" if len(value) > 1 else ""
     return Outcome("ours", f"--served-model-name {value[0]}", note)

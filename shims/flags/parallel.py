@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shims.flags.draft import Draft
-from shims.flags.record import Flag, Outcome, convert, dropped, refused, rename
+from shims.flags.record import Converter, Flag, Outcome, convert, dropped, refused
 
 
 def executor(draft: Draft, value: str) -> Outcome:
@@ -17,8 +17,15 @@ def executor(draft: Draft, value: str) -> Outcome:
     return refused(f"'{value}' is a vLLM class; leave it out: SGLang starts its own worker processes")
 
 
+def size(flag: str) -> Converter:
+    def at_least_one(draft: Draft, value: int) -> Outcome:
+        return draft.emit(flag, value) if value >= 1 else refused(f"{value} is not a number of GPUs: give 1 or more")
+
+    return at_least_one
+
+
 FLAGS: tuple[Flag, ...] = (
-    rename("--tensor-parallel-size", "--tp-size"),
-    rename("--pipeline-parallel-size", "--pp-size"),
+    Flag("--tensor-parallel-size", "rename", convert=size("--tp-size")),
+    Flag("--pipeline-parallel-size", "rename", convert=size("--pp-size")),
     convert("--distributed-executor-backend", executor),
 )

@@ -11,15 +11,16 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from shims import environment
-from shims.catalog import CatalogFlag
-from shims.cli import CommandLine, Given, catalogs, nearest
+from shims.catalog import CatalogFlag, catalogs
+from shims.cli import CommandLine, Given, nearest
 from shims.exceptions import CommandLineError, Refused
 from shims.facts import Facts
 from shims.flags import TABLE, defaults
 from shims.flags.draft import Decision, Draft
 from shims.flags.record import Action, Flag, Outcome, dropped, refused
-from shims.redact import REDACTED, is_secret
+from shims.redact import REDACTED, shown
 
+TLS = "haproxy is the front door; SGLang listens on loopback, without TLS"
 HOUSE = {
     "--host": "haproxy binds the address that --host names",
     "--port": "haproxy binds the port that --port names; VLLM_SHIM_SGLANG_PORT moves SGLang's",
@@ -28,6 +29,12 @@ HOUSE = {
     "--served-model-name": "give --served-model-name to vllm serve",
     "--fastapi-root-path": "the path belongs to the front door",
     "--model-path": "give the model to vllm serve",
+    "--ssl-keyfile": TLS,
+    "--ssl-keyfile-password": TLS,
+    "--ssl-certfile": TLS,
+    "--ssl-ca-certs": TLS,
+    "--enable-ssl-refresh": TLS,
+    "--config": "write its flags out: a file could set what the house stands on",
 }
 
 
@@ -54,7 +61,14 @@ def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Dra
     defaults.complete(draft)
     _engine_args_variable(draft)
     refusals = [(d.name, d.note) for d in draft.decisions if d.action == "refuse"]
-    refusals += [(flag, why) for flag, values in draft.engine_args.items() for why in _unwritable(values)]
+    texts = [file.text for file in draft.files if file.text is not None]
+    written = {
+        "model": (draft.model,),
+        "--served-model-name": draft.served_names,
+        **draft.engine_args,
+    }
+    refusals += [(name, why) for name, values in written.items() for why in _unwritable(values)]
+    refusals += [("--chat-template", "it is not UTF-8") for text in texts if not _is_unicode(text)]
     if refusals:
         raise Refused(refusals)
     return draft
@@ -87,7 +101,10 @@ def _still_true(draft: Draft, outcome: Outcome) -> Outcome:
 
 
 def _positional(draft: Draft, command: CommandLine) -> None:
-    if command.entry == "api_server":
+    if not command.positional:
+        why = "the model is empty: is a variable unset?"
+        draft.decisions.append(Decision("model", "flag", command.positional, "refuse", "", why))
+    elif command.entry == "api_server":
         note = "the api_server entry ignores a positional model, as in vLLM: use --model"
         draft.warnings.append(f"{command.positional}: {note}")
         draft.decisions.append(Decision("model", "flag", command.positional, "drop", "", note))
@@ -98,9 +115,9 @@ def _positional(draft: Draft, command: CommandLine) -> None:
 
 def _pass(draft: Draft, name: str, texts: tuple[str, ...], source: str = "") -> Outcome:
     """An SGLang flag by its own name: it beats our translation, with a line."""
-    if name in HOUSE:
-        return refused(HOUSE[name])
     flag: CatalogFlag = catalogs()[1].by_spelling[name]
+    if flag.name in HOUSE:
+        return refused(HOUSE[flag.name])
     outcome = draft.emit(flag.name, *map(_compact, texts), action="pass", note=source)
     before = [d for d in draft.decisions if d.kind == "flag" and flag.name in d.target.split()]
     replaced = [d.name for d in before if d.action not in ("pass", "refuse")]
@@ -128,7 +145,7 @@ def _engine_args_variable(draft: Draft) -> None:
             outcome = _pass(draft, flag, texts, source=f"from {name}")
         else:
             outcome = refused(f"SGLang {catalogs()[1].version} has no such flag ({name})")
-        draft.decisions.append(_decision(flag, "flag", " ".join(texts) or None, outcome))
+        draft.decisions.append(_decision(flag, "flag", shown(flag, " ".join(texts)) or None, outcome))
 
 
 def _grouped(tokens: list[str], name: str) -> Iterable[tuple[str, tuple[str, ...]]]:
@@ -146,10 +163,12 @@ def _grouped(tokens: list[str], name: str) -> Iterable[tuple[str, tuple[str, ...
 
 
 def _shown(given: Given) -> str | None:
+    if not given.texts:
+        return None
     record = TABLE.get(given.name)
-    secret = is_secret(given.name) or (record is not None and record.secret)
-    text = shlex.join(given.texts) if len(given.texts) != 1 else given.texts[0]
-    return None if not given.texts else REDACTED if secret else text
+    if record is not None and record.secret:
+        return REDACTED
+    return shown(given.name, shlex.join(given.texts) if len(given.texts) != 1 else given.texts[0])
 
 
 def _decision(name: str, kind: str, value: str | None, outcome: Outcome) -> Decision:
@@ -171,5 +190,10 @@ def _unwritable(values: Iterable[str]) -> Iterable[str]:
     for value in values:
         if "\n" in value or "\r" in value or "\0" in value:
             yield f"its value {value!r:.60} holds a line break; write it on one line"
-        elif not value.isprintable() and any("\ud800" <= c <= "\udfff" for c in value):
+        elif not _is_unicode(value):
             yield f"its value {value!r:.60} is not UTF-8"
+
+
+def _is_unicode(text: str) -> bool:
+    """Bytes of the command line that are not UTF-8 come as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -117,7 +117,7 @@ def test_a_log_that_is_a_fifo_does_not_hold_the_start(reader: bool, tmp_path: Pa
     if end is not None:
         os.close(end)
     assert found.returncode == 2
-    assert "cannot be written" in found.stderr
+    assert "is no regular file" in found.stderr
 
 
 def test_the_log_holds_the_arguments_without_secrets_and_is_private(tmp_path: Path) -> None:
