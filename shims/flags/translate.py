@@ -64,7 +64,7 @@ def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Dra
     texts = [file.text for file in draft.files if file.text is not None]
     written = {
         "model": (draft.model,),
-        "--served-model-name": draft.served_names,
+        "--served-model-name": tuple(name for name in draft.served_names if name != draft.model),
         **draft.engine_args,
     }
     refusals += [(name, why) for name, values in written.items() for why in _unwritable(values)]

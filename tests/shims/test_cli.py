@@ -45,6 +45,9 @@ def test_every_spelling_of_a_flag_is_the_same_flag(words: list[str]) -> None:
         (["--max-num-seq", "4"], "--max-num-seqs", 4),
         (["--kv-transfer-config", '{"a": [1, "x y"]}'], "--kv-transfer-config", {"a": [1, "x y"]}),
         (["--chat-template", "- {{ messages }}"], "--chat-template", "- {{ messages }}"),
+        (["--chat-template={{ a b }}"], "--chat-template", "{{ a b }}"),
+        (['--kv-transfer-config={"a": "b c"}', "m"], "--kv-transfer-config", {"a": "b c"}),
+        (["--revision=-x"], "--revision", "-x"),
     ],
 )
 def test_values_are_read_as_vllm_reads_them(words: list[str], flag: str, value: Any) -> None:
@@ -70,6 +73,16 @@ def test_what_cannot_be_read_is_one_sentence(words: list[str], message: str) -> 
     with pytest.raises(CommandLineError, match=message) as caught:
         cli.parse(words)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["m", "--api-key=a", "sk-SECRET"], ["m", "n", "--api-key=sk-SECRET"], ["m", "--hf-token", "a", "sk-SECRET"]],
+)
+def test_an_error_does_not_repeat_a_secret(words: list[str]) -> None:
+    with pytest.raises(CommandLineError) as caught:
+        cli.parse(words)
+    assert "sk-SECRET" not in str(caught.value)
 
 
 @pytest.mark.parametrize("words", [["bench", "throughput"], ["chat"], ["run-batch", "-i", "x"], ["--port", "1"]])

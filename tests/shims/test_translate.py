@@ -109,12 +109,18 @@ def test_a_flag_becomes(words: list[str], expected: dict[str, list[str] | None],
         (["--host", "a b"], "not a host name"),
         (["--enable-prompt-embeds"], "no translation"),
         (["--json-model-override-args", "a\nb"], "holds a line break"),
+        (["--served-model-name", "x\n[program:evil]"], "holds a line break"),
+        (["--served-model-name", "x\udcff"], "not UTF-8"),
+        (["--chat-template", "{{ \udcff }}"], "not UTF-8"),
+        (["--served-model-name=-x"], "begins with a dash"),
+        (["--tensor-parallel-size", "0"], "give 1 or more"),
+        (["--ssl-keyfile-password", "pw"], "without TLS"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(words: list[str], message: str, make_plan: MakePlan) -> None:
     with pytest.raises(Refused, match=message) as caught:
         make_plan("serve", "m/x", *words)
-    assert words[0] in str(caught.value)
+    assert words[0].split("=")[0] in str(caught.value)
 
 
 def test_all_refusals_are_named_at_once(make_plan: MakePlan) -> None:
@@ -161,6 +167,31 @@ def test_lmcache_offloading_becomes_hicache_which_needs_the_radix_cache(make_pla
     assert line.action == "drop"
 
 
+@pytest.mark.parametrize("size", ["inf", "many"])
+def test_a_size_that_is_none_is_refused(size: str, make_plan: MakePlan) -> None:
+    config = '{"kv_connector":"LMCacheConnectorV1","kv_role":"kv_both"}'
+    with pytest.raises(Refused, match="give a number of GiB"):
+        make_plan("serve", "m", "--kv-transfer-config", config, env={"LMCACHE_MAX_LOCAL_CPU_SIZE": size})
+
+
+@pytest.mark.parametrize("model", ["", "a\nb", "bad\udcff"])
+def test_a_model_that_is_empty_or_cannot_be_written_is_refused(model: str, make_plan: MakePlan) -> None:
+    with pytest.raises(Refused, match=r"^model: "):
+        make_plan("serve", model, "--model", "other")
+
+
+def test_a_value_that_begins_with_a_dash_stays_a_value(make_plan: MakePlan) -> None:
+    argv = make_plan("serve", "m", "--revision=-x", "--no-enable-chunked-prefill").engines[0].argv
+    assert "--revision=-x" in argv
+    assert argv[argv.index("--chunked-prefill-size") + 1] == "-1"
+
+
+@pytest.mark.parametrize("path", ["/nope", "/update_weights_from_tensor"])
+def test_a_route_that_cannot_be_opened_is_known_before_the_engine_loads(path: str, make_plan: MakePlan) -> None:
+    with pytest.raises(CommandLineError, match=path):
+        make_plan("serve", "m", env={"VLLM_SHIM_EXPOSE_ROUTES": path})
+
+
 def test_no_model_at_all_serves_the_default_of_vllm_and_says_so(make_plan: MakePlan) -> None:
     made = make_plan("serve")
     assert made.model == "Qwen/Qwen3-0.6B"
@@ -203,6 +234,9 @@ def test_engine_args_come_last_and_win(make_plan: MakePlan) -> None:
     [
         ("--port 1", Refused, "--port: haproxy binds"),
         ("--max-loras 1", Refused, "no such flag"),
+        ("--model other", Refused, "give the model to vllm serve"),
+        ("--ssl-keyfile-password pw", Refused, "without TLS"),
+        ("--config x.yaml", Refused, "write its flags out"),
         ("x", CommandLineError, "must begin with a flag"),
         ("--a 'b", CommandLineError, "cannot be split"),
     ],
@@ -222,6 +256,8 @@ def test_engine_args_cannot_take_the_house_apart(
         (["--hf-token", "s3cret"], {}),
         ([], {"VLLM_API_KEY": "s3cret"}),
         ([], {"HF_TOKEN": "s3cret", "HUGGING_FACE_HUB_TOKEN": "s3cret"}),
+        ([], {"VLLM_API_KEY": "x", "SGLANG_S3_PASS": "s3cret", "LMCACHE_REMOTE_URL": "redis://:s3cret@h"}),
+        ([], {"VLLM_API_KEY": "x", "VLLM_X": "s3cret"}),
     ],
 )
 def test_a_secret_stands_in_no_argv_and_in_no_preview(
@@ -304,6 +340,7 @@ def test_a_taken_public_port_ends_the_start(make_plan: MakePlan) -> None:
         ("VLLM_SHIM_DRAIN_SECONDS", "soon"),
         ("VLLM_SHIM_SGLANG_PORT", "x"),
         ("VLLM_SHIM_ENGINE", "'"),
+        ("VLLM_SHIM_DRAIN_SECONDS", "99999999"),
     ],
 )
 def test_a_bad_setting_is_named_with_what_it_holds(name: str, value: str, make_plan: MakePlan) -> None:

@@ -51,6 +51,8 @@ def sentence(found: subprocess.CompletedProcess[str]) -> str:
         (["serve", "/no/such/folder"], 1, "/no/such/folder does not exist"),
         (["serve", "m", "--chat-template", "/no/such.txt"], 1, "/no/such.txt does not exist"),
         (["bench", "serve"], 2, "'bench'"),
+        (["bench", "--help"], 2, "'bench'"),
+        (["serve", "m", "--host", "203.0.113.7"], 1, "cannot be bound"),
     ],
 )
 def test_bad_input(words: list[str], code: int, message: str, tmp_path: Path) -> None:
@@ -99,6 +101,29 @@ def test_a_run_directory_that_another_server_uses(serve: Serve, tmp_path: Path) 
     assert found.returncode == 1
     assert "another server runs from" in sentence(found)
     assert server.health() == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("a%b", "without %"), ("x" * 120, "too long for a socket"), ("open", "is open to others")]
+)
+def test_a_run_directory_that_cannot_be_used(name: str, message: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    if name == "open":
+        folder.mkdir()
+        folder.chmod(0o755)
+    found = run(["serve", "m", "--port", str(free_port())], tmp_path, {"VLLM_SHIM_RUN_DIR": str(folder)})
+    assert found.returncode == 1
+    assert message in sentence(found)
+
+
+def test_a_log_folder_that_others_use_stays_as_it_is(serve: Serve, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    server = serve("stand-in", env={"VLLM_SHIM_LOG_DIR": str(shared)})
+    server.wait_ready()
+    assert shared.stat().st_mode & 0o7777 == 0o1777
+    assert {path.stat().st_mode & 0o777 for path in shared.glob("*.log")} == {0o600}
 
 
 def test_a_log_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -115,6 +115,12 @@ def test_a_key_is_asked_for_and_stands_nowhere(serve: Serve) -> None:
     assert b"s3cret" not in environ
 
 
+def test_long_and_many_headers_pass(ready: Server) -> None:
+    assert ready.client.get("/v1/models", headers={"cookie": "x" * 40_000}).status_code == 200
+    assert ready.client.get("/v1/models", headers={f"x-{n}": "y" for n in range(150)}).status_code == 200
+    assert ready.client.get("/v1/models", headers={"cookie": "x" * 100_000}).status_code == 400
+
+
 def test_a_client_that_leaves_is_seen_by_the_engine(ready: Server) -> None:
     engine = httpx.Client(base_url=f"http://127.0.0.1:{ready.port + 1}", trust_env=False)
 
