@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from shims.flags.draft import Draft
-from shims.flags.record import Flag, Outcome, convert, dropped, ours, refused, same, vocabulary
+from shims.flags.record import Flag, Outcome, convert, dropped, ours, refuse, refused, same, vocabulary
 from shims.values.numerics import QUANTIZATION
 
 
@@ -56,6 +56,7 @@ FLAGS: tuple[Flag, ...] = (
     convert("--quantization", vocabulary("--quantization", QUANTIZATION, "quantization method")),
     convert("--hf-token", hf_token, secret=True),
     convert("--hf-overrides", hf_overrides),
+    refuse("--logits-processors", "they are classes of vLLM's, which SGLang cannot load; leave it out"),
     same("--dtype"),
     same("--revision"),
     same("--trust-remote-code"),

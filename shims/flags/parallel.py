@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shims.flags.draft import Draft
-from shims.flags.record import Converter, Flag, Outcome, convert, dropped, refused
+from shims.flags.record import Converter, Flag, Outcome, convert, dropped, refuse, refused
 
 
 def executor(draft: Draft, value: str) -> Outcome:
@@ -28,4 +28,5 @@ FLAGS: tuple[Flag, ...] = (
     Flag("--tensor-parallel-size", "rename", convert=size("--tp-size")),
     Flag("--pipeline-parallel-size", "rename", convert=size("--pp-size")),
     convert("--distributed-executor-backend", executor),
+    refuse("--worker-extension-cls", "it names a class for vLLM's workers, which SGLang does not have; leave it out"),
 )
