@@ -42,8 +42,8 @@ def test_the_middleware_is_replaced_and_no_connection_is_refused(ready: Server) 
     for thread in asking:
         thread.join()
     assert set(answers) <= {200, 502, 503}
-    # In flight at the kill: at most one a client.
-    assert sum(answer != 200 for answer in answers) <= len(asking), answers
+    # In flight at the kill, and on a kept connection that haproxy has not yet seen close: at most two a client.
+    assert sum(answer != 200 for answer in answers) <= 2 * len(asking), answers
     wait_for(lambda: ready.health() == 200, "healthy again")
 
 

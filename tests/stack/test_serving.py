@@ -82,7 +82,7 @@ def test_each_log_holds_its_own_process_and_the_output_has_all_with_their_names(
     logs = {path.stem: path for path in (ready.run_dir / "log").glob("*.log")}
     assert set(logs) == {"sglang", "middleware", "haproxy", "supervisord"}
     assert all(path.stat().st_mode & 0o077 == 0 for path in logs.values())
-    assert "/v1/chat/completions" in logs["sglang"].read_text()
+    wait_for(lambda: "/v1/chat/completions" in logs["sglang"].read_text(), "the request in the engine's log")
     for name in ("sglang", "middleware"):
         first = logs[name].read_text().splitlines()[0]
         assert f"[{name}] {first}\n" in ready.lines
