@@ -116,6 +116,7 @@ def render(chosen: Plan) -> dict[str, str]:
     files = {name: templates.get_template(f"{name}.j2").render(values) for name in names}
     # Bytes as they stand: HTTP's line ends are part of the file.
     files["metrics-empty.http"] = (Path(found.home) / "haproxy/metrics-empty.http").read_bytes().decode("ascii")
+    files["policy.json"] = json.dumps(chosen.policy.to_json(), ensure_ascii=False, indent=1)
     files.update({file.name: file.text for file in chosen.files if file.text is not None})
     return files
 
@@ -134,6 +135,7 @@ def middleware_command(chosen: Plan) -> tuple[str, ...]:
         *("--port", str(chosen.ports.middleware), "--fd", "0"),
         *("--upstream", f"http://127.0.0.1:{engine.port}"),
         *("--ready-file", f"{chosen.facts.run_dir}/ready/{engine.name}"),
+        *("--policy", f"{chosen.facts.run_dir}/policy.json"),
         *("--served-model-name", *chosen.models),
     )
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from middleware.policy import Policy, PolicyError, from_json
+
 API_KEYS = "VLLM_SHIM_API_KEYS"
 STRIP_PARAMS = "VLLM_SHIM_STRIP_PARAMS"
 EXPOSE_ROUTES = "VLLM_SHIM_EXPOSE_ROUTES"
@@ -30,6 +32,7 @@ class Settings:
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     strip_params: frozenset[str] = frozenset()
     expose_routes: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def upstream_url(self) -> str:
@@ -59,6 +62,7 @@ def read_settings(argv: Sequence[str], environ: MutableMapping[str, str]) -> Set
         api_keys=_api_keys(keys),
         strip_params=frozenset(_words(environ.get(STRIP_PARAMS, ""))),
         expose_routes=exposed_routes(environ),
+        policy=_policy(options.policy),
     )
 
 
@@ -74,7 +78,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--upstream", required=True, metavar="URL", help="where SGLang is: http://127.0.0.1:Q")
     parser.add_argument("--served-model-name", nargs="*", default=[], metavar="NAME", help="names of the model")
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="written each time the engine becomes ready")
+    parser.add_argument("--policy", type=Path, metavar="PATH", help="what vLLM's flags ask of the API, a JSON object")
     return parser
+
+
+def _policy(path: Path | None) -> Policy:
+    if path is None:
+        return Policy()
+    try:
+        return from_json(json.loads(path.read_bytes()))
+    except (OSError, PolicyError, ValueError) as error:
+        raise SettingsError(f"--policy {path}: {error}") from error
 
 
 def _port(text: str) -> int:

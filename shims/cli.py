@@ -1,8 +1,8 @@
 """vLLM's command line, by vLLM's grammar: a real argparse parser whose spellings come from the catalogs.
 `__main__` and `render_config` call `parse`; nothing is decided here.
 
-vLLM 0.33.0 treats `_` as `-`, accepts unique prefixes and `--flag=value`, and gives each `--enable-x` a hidden
-`--disable-x`. SGLang's own flags are accepted by their exact names only: its parser would expand prefixes.
+`config_file` and `grammar` have brought every spelling to one before argparse sees it. SGLang's own flags are accepted
+by their exact names only: its parser would expand prefixes.
 """
 
 from __future__ import annotations
@@ -11,17 +11,27 @@ import argparse
 import difflib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 
+from shims import config_file
 from shims.catalog import Arity, CatalogFlag, catalogs
 from shims.exceptions import CommandLineError
+from shims.grammar import canonical_argv, is_number
 from shims.redact import scrubbed
 from shims.values.sizes import human_int, human_int_or_auto
 
 Origin = Literal["vllm", "sglang", "unknown"]
 Entry = Literal["serve", "api_server"]
 SUBCOMMANDS: dict[str, Entry] = {"serve": "serve", "api-server": "api_server"}
+
+
+def _json_or_text(text: str) -> Any:
+    """vLLM 0.33.0: what is wrapped in braces is JSON, anything else is the text itself."""
+    stripped = text.strip()
+    return json.loads(text) if stripped.startswith("{") and stripped.endswith("}") else text
+
+
 NARGS: dict[Arity, int | str | None] = {"switch": 0, "many": "+", "optional": "?", "one": None, "append": None}
 TYPES: dict[str, Callable[[str], Any]] = {
     "int": int,
@@ -29,7 +39,9 @@ TYPES: dict[str, Callable[[str], Any]] = {
     "human_int": human_int,
     "human_int_or_auto": human_int_or_auto,
     "json": json.loads,
+    "json_or_str": _json_or_text,
 }
+NONE = ("", "None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,7 @@ class CommandLine:
     entry: Entry
     given: tuple[Given, ...]
     positional: str | None = None
+    config: str | None = None  # the YAML file whose flags are among `given`
 
     def last(self, name: str, default: Any = None) -> Any:
         return next((g.value for g in reversed(self.given) if g.name == name and g.origin == "vllm"), default)
@@ -80,10 +93,12 @@ class _Record(argparse.Action):
         namespace.given.append(Given(self.flag.name, self.origin, option_string, value, texts))
 
     def typed(self, parser: argparse.ArgumentParser, text: str) -> Any:
+        if self.flag.optional and text in NONE:
+            return None
         try:
             value = TYPES.get(self.flag.type, str)(text)
         except ValueError as error:
-            reason = f"'{text}' is not valid JSON ({error})" if self.flag.type == "json" else str(error)
+            reason = f"'{text}' is not valid JSON ({error})" if self.flag.type.startswith("json") else str(error)
             parser.error(f"argument {self.flag.name}: {reason}")
         if self.flag.choices and value not in self.flag.choices:
             accepted = ", ".join(map(str, self.flag.choices))
@@ -97,10 +112,11 @@ def parse(argv: Sequence[str], entry: Entry = "serve") -> CommandLine:
     Raises CommandLineError for what cannot be read. Unknown flags are kept, with the origin `unknown`, so that
     all refusals can be named at once.
     """
+    argv, config = config_file.expanded(argv)
+    argv = canonical_argv(argv)
     parser = _Parser(prog="vllm serve", allow_abbrev=False, add_help=False)
     parser.add_argument("model_tag", nargs="?")
     vllm, sglang = catalogs()
-    argv = [canonical(token) for token in argv]
     # As argparse: a token with a space in it is a value, whatever it begins with.
     names = (token.split("=", 1)[0] for token in argv if token.startswith("-"))
     used = {name for name in names if " " not in name} - {"-", "--"}
@@ -109,13 +125,40 @@ def parse(argv: Sequence[str], entry: Entry = "serve") -> CommandLine:
             _add(parser, spelling, vllm.by_spelling[spelling], "vllm")
         elif spelling in sglang.by_spelling:
             _add(parser, spelling, sglang.by_spelling[spelling], "sglang")
-        elif not _is_number(spelling):
+        elif not is_number(spelling):
             _add(parser, spelling, CatalogFlag(spelling, "many"), "unknown")
     try:
         namespace = parser.parse_args(argv, argparse.Namespace(given=[]))
     except CommandLineError as error:
         raise CommandLineError(scrubbed(str(error), argv)) from None
-    return CommandLine(entry, tuple(namespace.given), namespace.model_tag)
+    command = CommandLine(entry, _appended(namespace.given), namespace.model_tag, config)
+    _has_a_model(command)
+    return command
+
+
+def _appended(given: list[Given]) -> tuple[Given, ...]:
+    """Of a flag that vLLM appends, each mention holds all so far: the last one is the whole list."""
+    found: list[Given] = []
+    for one in given:
+        if one.origin == "vllm" and catalogs()[0].by_spelling[one.name].arity == "append":
+            before = next((g for g in reversed(found) if g.name == one.name), None)
+            values, texts = ([], ()) if before is None else (before.value, before.texts)
+            found.append(replace(one, value=[*values, one.value], texts=(*texts, *one.texts)))
+        else:
+            found.append(one)
+    return tuple(found)
+
+
+def _has_a_model(command: CommandLine) -> None:
+    """vLLM 0.33.0 serves its default model only where nothing says that another one was meant."""
+    if command.entry != "serve" or command.positional is not None or command.last("--model") is not None:
+        return
+    if any(given.name == "--model-path" for given in command.given):
+        return  # refused by name, later
+    if command.config is not None:
+        raise CommandLineError(f"no model: give one after `vllm serve`, or as `model:` in {command.config}")
+    if command.last("--served-model-name") is not None:
+        raise CommandLineError("no model: --served-model-name names one that `vllm serve MODEL` must give")
 
 
 def from_words(words: Sequence[str]) -> CommandLine:
@@ -132,23 +175,6 @@ def from_words(words: Sequence[str]) -> CommandLine:
     return parse(rest, SUBCOMMANDS[subcommand])
 
 
-def canonical(token: str) -> str:
-    """`--gpu_memory_util=0.8` to `--gpu-memory-utilization=0.8`; anything that is no long option stays as it is."""
-    vllm, sglang = catalogs()
-    name, equals, value = token.partition("=")
-    if not name.startswith("--") or name == "--" or name in vllm.by_spelling or name in sglang.by_spelling:
-        return token
-    head, dot, tail = name.partition(".")
-    name = "--" + head[2:].replace("_", "-") + dot + tail
-    if name not in vllm.by_spelling:
-        matches = sorted(vllm.expand(name), key=len)
-        flags = {(vllm.by_spelling[match].name, match in vllm.by_spelling[match].negations) for match in matches}
-        if len(flags) > 1:
-            raise CommandLineError(f"ambiguous option: {name} could match {', '.join(matches)}")
-        name = matches[0] if matches else name
-    return name + equals + value
-
-
 def nearest(name: str) -> str | None:
     """The known flag that an unknown one most resembles."""
     vllm, sglang = catalogs()
@@ -161,11 +187,3 @@ def _add(parser: argparse.ArgumentParser, spelling: str, flag: CatalogFlag, orig
         return _Record(flag, origin, option_strings=option_strings, dest=dest, default=argparse.SUPPRESS)
 
     parser.add_argument(spelling, dest=flag.name, action=action)  # type: ignore[arg-type]
-
-
-def _is_number(token: str) -> bool:
-    try:
-        float(token)
-    except ValueError:
-        return False
-    return True

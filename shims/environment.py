@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from shims.flags.draft import Decision, Draft
 from shims.flags.record import Action, Outcome
+from shims.flags.waivers import Waivers
 from shims.redact import shown
 
 SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?$")
@@ -93,7 +94,7 @@ TABLE: tuple[Variable, ...] = (
 )
 
 
-def decide(draft: Draft) -> None:
+def decide(draft: Draft, waived: Waivers) -> None:
     links = [n for n, v in draft.env.items() if n.startswith("VLLM_") and SERVICE_LINK.search(n) and _is_link(n, v)]
     if links:
         note = f"{len(links)} variables that Kubernetes sets for Services named vllm..."
@@ -103,6 +104,7 @@ def decide(draft: Draft) -> None:
             continue
         variable = next(v for v in TABLE if v.matches(name))
         outcome = variable.decide(draft, value) if variable.decide else Outcome(variable.action, note=variable.why)
+        outcome = waived.apply(draft, name, outcome)
         # A name that only a wildcard knows may hold anything: its value is not ours to print.
         value_shown = None if variable.name.endswith("*") else shown(name, value)
         draft.decisions.append(Decision(name, "env", value_shown, outcome.action, outcome.target, outcome.note))

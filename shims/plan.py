@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from middleware.policy import Policy
 from shims import ports, settings
 from shims.cli import CommandLine
 from shims.exceptions import StartError
 from shims.facts import Facts
-from shims.flags.draft import Decision, Draft, PlanFile
+from shims.flags.draft import Decision, Draft, PlanFile, Tls
 from shims.flags.translate import translate
 from shims.ports import Ports
 from shims.settings import Settings
@@ -43,6 +44,10 @@ class Plan:
     engines: tuple[Engine, ...]
     settings: Settings
     facts: Facts
+    policy: Policy = field(default_factory=Policy)
+    tls: Tls = field(default_factory=Tls)
+    unix_socket: str = ""  # haproxy binds it instead of host and port
+    front_door: bool = True  # without it SGLang runs alone: a worker rank of several nodes
     files: tuple[PlanFile, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -52,7 +57,8 @@ class Plan:
 
     @property
     def programs(self) -> tuple[str, ...]:
-        return (*(engine.name for engine in self.engines), "middleware", "haproxy")
+        engines = tuple(engine.name for engine in self.engines)
+        return (*engines, "middleware", "haproxy") if self.front_door else engines
 
     def to_json(self) -> dict[str, Any]:
         """The preview's document. It holds no secret: decisions are redacted where they are made."""
@@ -82,7 +88,7 @@ class Plan:
 def make(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Plan:
     """Raises ShimError: Refused for what cannot be honoured, StartError for a taken port."""
     draft = translate(command, env, facts)
-    chosen = settings.read(env, in_kubernetes=facts.in_kubernetes)
+    chosen = settings.read(env, in_kubernetes=facts.in_kubernetes, drain_seconds=draft.drain_seconds)
     if draft.port in facts.taken_ports:
         raise StartError(f"port {draft.port} is taken by another process: stop that, or give another --port")
     where, moved = ports.allocate(draft.port, facts.taken_ports, env)
@@ -94,6 +100,10 @@ def make(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Plan:
         engines=(_engine(draft, chosen, where),),
         settings=chosen,
         facts=facts,
+        policy=draft.policy,
+        tls=draft.tls,
+        unix_socket=draft.unix_socket,
+        front_door=draft.front_door,
         files=tuple(draft.files),
         api_keys=draft.api_keys,
         secrets=draft.secrets,

@@ -36,8 +36,11 @@ def _check_routes(env: Mapping[str, str]) -> None:
         raise CommandLineError(str(error)) from error
 
 
-def read(env: Mapping[str, str], *, in_kubernetes: bool) -> Settings:
-    """Raises CommandLineError, naming the variable, what it holds and what it accepts."""
+def read(env: Mapping[str, str], *, in_kubernetes: bool, drain_seconds: int | None = None) -> Settings:
+    """`drain_seconds`: what the command line asked for; our own variable wins over it.
+
+    Raises CommandLineError, naming the variable, what it holds and what it accepts.
+    """
     _check_routes(env)
     restart = env.get("VLLM_SHIM_ENGINE_RESTART") or "auto"
     if restart not in RESTART:
@@ -49,11 +52,12 @@ def read(env: Mapping[str, str], *, in_kubernetes: bool) -> Settings:
     # Without Kubernetes nothing needs time to hear that this server is going.
     lame_duck = _seconds(env, "VLLM_SHIM_LAME_DUCK_SECONDS", 5 if in_kubernetes else 0)
     rest = lame_duck + MIDDLEWARE_STOP_SECONDS + ENGINE_STOP_SECONDS + MARGIN_SECONDS
+    default = drain_seconds if drain_seconds is not None else max(1, GRACE_SECONDS - rest)
     return Settings(
         engine=_command(env),
         restart=restart,
         lame_duck_seconds=lame_duck,
-        drain_seconds=_seconds(env, "VLLM_SHIM_DRAIN_SECONDS", max(1, GRACE_SECONDS - rest)),
+        drain_seconds=_seconds(env, "VLLM_SHIM_DRAIN_SECONDS", default),
     )
 
 

@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+TESTED_SGLANG = ("0.5.23",)  # what the translations were checked against
 Arity = Literal["one", "many", "optional", "append", "switch"]
 HERE = Path(__file__).parent
 
@@ -22,10 +23,12 @@ HERE = Path(__file__).parent
 class CatalogFlag:
     name: str
     arity: Arity
-    type: str = "str"  # str, int, float, json, human_int, human_int_or_auto; without meaning for a switch
+    type: str = "str"  # a key of `cli.TYPES`; without meaning for a switch
     aliases: tuple[str, ...] = ()
     negations: tuple[str, ...] = ()
     choices: tuple[Any, ...] = ()
+    optional: bool = False  # '' and 'None' mean None
+    default: Any = None  # where it is a plain JSON value
     only_in: tuple[str, ...] = ()
 
     @property
@@ -38,6 +41,8 @@ class Catalog:
     project: str
     version: str
     flags: tuple[CatalogFlag, ...]
+    variables: frozenset[str] = frozenset()  # vLLM's environment
+    importable: frozenset[str] | None = None  # optional packages of the engine that the image's build found
 
     @cached_property
     def by_spelling(self) -> dict[str, CatalogFlag]:
@@ -59,16 +64,21 @@ class Catalog:
 
 @lru_cache(maxsize=1)
 def catalogs() -> tuple[Catalog, Catalog]:
-    """vLLM's and SGLang's."""
-    return load("vllm"), load("sglang")
+    """vLLM's and SGLang's. An image holds that of the SGLang in it, taken when it was built."""
+    return load("vllm"), load("image" if (HERE / "image.json").exists() else "sglang")
 
 
-def load(project: Literal["vllm", "sglang"]) -> Catalog:
-    data = json.loads((HERE / f"{project}.json").read_text(encoding="utf-8"))
-    flags = tuple(_flag(record) for record in data["flags"])
-    return Catalog(data["project"], data["version"], flags)
+def load(name: Literal["vllm", "sglang", "image"]) -> Catalog:
+    data = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+    return Catalog(
+        data["project"],
+        data["version"],
+        tuple(_flag(record) for record in data["flags"]),
+        frozenset(variable["name"] for variable in data.get("variables", ())),
+        frozenset(name for name, found in data["importable"].items() if found) if "importable" in data else None,
+    )
 
 
 def _flag(record: dict[str, Any]) -> CatalogFlag:
-    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in record.items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) and k != "default" else v for k, v in record.items()}
     return CatalogFlag(**values)

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from middleware.policy import Policy
+from shims.catalog import catalogs
 from shims.cli import CommandLine
 from shims.facts import Facts
-from shims.flags.record import Action, Outcome
+from shims.flags.record import Action, Outcome, refused
 
 DEFAULT_MODEL = "Qwen/Qwen3-0.6B"  # vLLM 0.33.0's own
 
@@ -37,6 +39,18 @@ class PlanFile:
     source: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What haproxy needs to speak TLS: paths in the container. `cert_reqs`: 0 none, 1 optional, 2 required."""
+
+    certfile: str = ""
+    keyfile: str = ""
+    ca_certs: str = ""
+    cert_reqs: int = 0
+    ciphers: str = ""
+    refresh: bool = False
+
+
 @dataclass(slots=True)
 class Draft:
     command: CommandLine
@@ -55,27 +69,64 @@ class Draft:
     added: list[tuple[str, str]] = field(default_factory=list)  # (what, why)
     warnings: list[str] = field(default_factory=list)
 
+    policy: Policy = field(default_factory=Policy)  # what the middleware is told
+    tls: Tls = field(default_factory=Tls)
+    unix_socket: str = ""  # haproxy binds it instead of host and port
+    drain_seconds: int | None = None
+    front_door: bool = True  # a worker rank of several nodes has none: its SGLang answers nobody
+
     def given(self, name: str, default: Any = None) -> Any:
         """The last value of a vLLM flag on the command line, by its own name."""
         return self.command.last(name, default)
 
     def emit(self, flag: str, *values: object, note: str = "", action: Action = "convert") -> Outcome:
-        """Give SGLang a flag, and say so."""
+        """Give SGLang a flag, and say so. What this SGLang does not have or take is refused by name here, before
+        it can crash-loop there."""
         texts = tuple(str(value) for value in values)
+        if lacking := _lacking(flag, texts):
+            return refused(lacking)
         self.engine_args[flag] = texts
         return Outcome(action, shlex.join((flag, *texts)), note)
 
     def emit_all(self, *flags: tuple[object, ...], note: str = "") -> Outcome:
-        targets = [self.emit(str(flag), *values).target for flag, *values in flags]
-        return Outcome("convert", " ".join(targets), note)
+        """All of them, or the first refusal."""
+        outcomes = [self.emit(str(flag), *values) for flag, *values in flags]
+        refusal = next((outcome for outcome in outcomes if outcome.action == "refuse"), None)
+        return refusal or Outcome("convert", " ".join(outcome.target for outcome in outcomes), note)
+
+    def set_env(self, name: str, value: str, note: str = "") -> Outcome:
+        """A variable of SGLang's that stands for what was asked; the operator's own value wins."""
+        if name in self.env:
+            return Outcome("drop", note=f"{name} is set by the operator and wins")
+        self.engine_env[name] = value
+        return Outcome("convert", f"{name}={value}", note)
+
+    def ask(self, **values: Any) -> None:
+        """Tell the middleware."""
+        self.policy = replace(self.policy, **values)
 
     def add(self, flag: str, *values: object, why: str) -> None:
-        """Give SGLang a flag that nobody asked for, unless somebody did."""
-        if flag not in self.engine_args:
-            self.added.append((self.emit(flag, *values).target, why))
+        """Give SGLang a flag that nobody asked for, unless somebody did; an SGLang that lacks it goes without."""
+        if flag in self.engine_args:
+            return
+        outcome = self.emit(flag, *values)
+        if outcome.action == "refuse":
+            self.warnings.append(f"not added ({why}): {outcome.note}")
+        else:
+            self.added.append((outcome.target, why))
 
     def add_env(self, name: str, value: str, why: str) -> None:
         """As `add`, for a variable: the operator's own value wins."""
-        if name not in self.env:
+        if name not in self.env and name not in self.engine_env:
             self.engine_env[name] = value
             self.added.append((f"{name}={value}", why))
+
+
+def _lacking(flag: str, texts: tuple[str, ...]) -> str:
+    sglang = catalogs()[1]
+    known = sglang.by_spelling.get(flag)
+    if known is None:
+        return f"SGLang {sglang.version} has no {flag}"
+    choices = [str(choice) for choice in known.choices]
+    bad = next((text for text in texts if choices and text not in choices), None)
+    return f"SGLang {sglang.version} knows no {flag} {bad}; it has {', '.join(choices)}" if bad is not None else ""

@@ -16,11 +16,13 @@ Action = Literal["same", "rename", "convert", "ours", "drop", "refuse", "pass"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one flag or variable: `target` is what a person reads, e.g. `--context-length 4096`."""
+    """What became of one flag or variable: `target` is what a person reads, e.g. `--context-length 4096`.
+    A `firm` refusal stands whatever VLLM_SHIM_UNSUPPORTED says."""
 
     action: Action
     target: str = ""
     note: str = ""
+    firm: bool = False
 
 
 Converter = Callable[["Draft", Any], Outcome]
@@ -30,10 +32,11 @@ Converter = Callable[["Draft", Any], Outcome]
 class Flag:
     name: str
     action: Action
-    to: str = ""  # SGLang's flag, for `same` and `rename`
+    to: str = ""  # SGLang's flag, for `same` and `rename`; of the others a hint for the documents
     why: str = ""
     convert: Converter | None = None
     secret: bool = False
+    firm: bool = False  # a refusal that no variable can turn into a warning: ignoring it would endanger security
 
 
 def same(name: str, why: str = "") -> Flag:
@@ -44,24 +47,31 @@ def rename(name: str, to: str, why: str = "") -> Flag:
     return Flag(name, "rename", to=to, why=why)
 
 
-def convert(name: str, converter: Converter, why: str = "", *, secret: bool = False) -> Flag:
-    return Flag(name, "convert", convert=converter, why=why, secret=secret)
+def convert(name: str, converter: Converter, why: str = "", *, to: str = "", secret: bool = False) -> Flag:
+    return Flag(name, "convert", to=to, why=why, convert=converter, secret=secret)
 
 
-def ours(name: str, converter: Converter, why: str = "", *, secret: bool = False) -> Flag:
-    return Flag(name, "ours", convert=converter, why=why, secret=secret)
+def ours(name: str, converter: Converter, why: str = "", *, to: str = "", secret: bool = False) -> Flag:
+    return Flag(name, "ours", to=to, why=why, convert=converter, secret=secret)
 
 
 def drop(name: str, why: str) -> Flag:
     return Flag(name, "drop", why=why)
 
 
-def refuse(name: str, why: str) -> Flag:
-    return Flag(name, "refuse", why=why)
+def refuse(name: str, why: str, *, firm: bool = False) -> Flag:
+    """vLLM's own default is dropped all the same: it asks for nothing."""
+    return Flag(name, "refuse", why=why, firm=firm)
 
 
-def refused(why: str) -> Outcome:
-    return Outcome("refuse", note=why)
+def refused(why: str, *, firm: bool = False) -> Outcome:
+    """Understood, and not to be had here: VLLM_SHIM_UNSUPPORTED=warn makes it a warning, unless it is firm."""
+    return Outcome("refuse", note=why, firm=firm)
+
+
+def invalid(why: str) -> Outcome:
+    """No value that vLLM would take, or one that the house cannot stand on: always an error."""
+    return Outcome("refuse", note=why, firm=True)
 
 
 def dropped(why: str) -> Outcome:

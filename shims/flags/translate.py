@@ -15,7 +15,7 @@ from shims.catalog import CatalogFlag, catalogs
 from shims.cli import CommandLine, Given, nearest
 from shims.exceptions import CommandLineError, Refused
 from shims.facts import Facts
-from shims.flags import TABLE, defaults
+from shims.flags import TABLE, defaults, waivers
 from shims.flags.draft import Decision, Draft
 from shims.flags.record import Action, Flag, Outcome, dropped, refused
 from shims.redact import REDACTED, shown
@@ -41,10 +41,13 @@ HOUSE = {
 def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Draft:
     """Raises Refused with every refusal at once, CommandLineError for settings that cannot be read."""
     draft = Draft(command, env, facts)
+    waived = waivers.read(env)
     last = {(given.origin, given.name): given for given in command.given}
     outcomes: dict[tuple[str, str], Outcome] = {}
     if command.positional is not None:
         _positional(draft, command)
+    if command.config is not None:
+        draft.decisions.append(Decision("--config", "flag", command.config, "ours", "", "its flags stand in this list"))
     for name, flag in TABLE.items():  # in the table's order: a composite rule may read what came before it
         if given := last.get(("vllm", name)):
             outcomes["vllm", name] = decide(draft, flag, given)
@@ -52,29 +55,26 @@ def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Dra
         if origin == "sglang":
             outcomes[origin, name] = _pass(draft, name, given.texts)
         elif origin == "unknown":
-            outcomes[origin, name] = _unknown(name)
+            outcomes[origin, name] = _unknown(command, given)
         elif name not in TABLE:
             outcomes[origin, name] = refused("this flag of vLLM has no translation to SGLang here; leave it out")
     for key, given in last.items():
-        draft.decisions.append(_decision(given.spelled, "flag", _shown(given), _still_true(draft, outcomes[key])))
-    environment.decide(draft)
+        outcome = waived.apply(draft, given.name, _still_true(draft, outcomes[key]))
+        draft.decisions.append(_decision(given.spelled, "flag", _shown(given), outcome))
+    environment.decide(draft, waived)
     defaults.complete(draft)
     _engine_args_variable(draft)
     refusals = [(d.name, d.note) for d in draft.decisions if d.action == "refuse"]
-    texts = [file.text for file in draft.files if file.text is not None]
-    written = {
-        "model": (draft.model,),
-        "--served-model-name": tuple(name for name in draft.served_names if name != draft.model),
-        **draft.engine_args,
-    }
-    refusals += [(name, why) for name, values in written.items() for why in _unwritable(values)]
-    refusals += [("--chat-template", "it is not UTF-8") for text in texts if not _is_unicode(text)]
+    refusals += _unwritable_values(draft)
     if refusals:
         raise Refused(refusals)
     return draft
 
 
 def decide(draft: Draft, flag: Flag, given: Given) -> Outcome:
+    known = catalogs()[0].by_spelling[flag.name]
+    if given.value is None and known.arity != "optional":
+        return dropped("None: as if it were not given")
     if flag.convert is not None:
         outcome = flag.convert(draft, given.value)
         if outcome.action in ("refuse", "drop"):
@@ -83,13 +83,19 @@ def decide(draft: Draft, flag: Flag, given: Given) -> Outcome:
     if flag.action == "drop":
         return dropped(flag.why)
     if flag.action == "refuse":
-        return refused(flag.why)
+        return dropped("vLLM's default") if _is_default(known, given.value) else refused(flag.why, firm=flag.firm)
     if given.value is False:
         return dropped("off by default in SGLang")
     values = () if given.value is True else given.texts
-    if catalogs()[0].by_spelling[flag.name].type.startswith("human_int"):
+    if known.type.startswith("human_int"):
         values = (str(given.value),)
     return draft.emit(flag.to, *values, note=flag.why, action=flag.action)
+
+
+def _is_default(known: CatalogFlag, value: object) -> bool:
+    """A switch is off by default unless the catalog says otherwise; `{}` and `[]` ask for nothing."""
+    default = known.default if known.default is not None else False if known.arity == "switch" else None
+    return bool(value == default or value in ({}, []))
 
 
 def _still_true(draft: Draft, outcome: Outcome) -> Outcome:
@@ -117,7 +123,7 @@ def _pass(draft: Draft, name: str, texts: tuple[str, ...], source: str = "") -> 
     """An SGLang flag by its own name: it beats our translation, with a line."""
     flag: CatalogFlag = catalogs()[1].by_spelling[name]
     if flag.name in HOUSE:
-        return refused(HOUSE[flag.name])
+        return refused(HOUSE[flag.name], firm=True)
     outcome = draft.emit(flag.name, *map(_compact, texts), action="pass", note=source)
     before = [d for d in draft.decisions if d.kind == "flag" and flag.name in d.target.split()]
     replaced = [d.name for d in before if d.action not in ("pass", "refuse")]
@@ -126,10 +132,23 @@ def _pass(draft: Draft, name: str, texts: tuple[str, ...], source: str = "") -> 
     return outcome
 
 
-def _unknown(name: str) -> Outcome:
-    close = nearest(name)
+def _unknown(command: CommandLine, given: Given) -> Outcome:
+    close = nearest(given.name)
     hint = f"; did you mean {close}?" if close else ""
-    return refused(f"neither vLLM nor SGLang has this flag{hint}")
+    # Ignored, it could take the model with it: nothing tells whether `--unknown word` has a value.
+    no_model = bool(given.texts) and command.positional is None and command.last("--model") is None
+    return refused(f"neither vLLM nor SGLang has this flag{hint}", firm=no_model)
+
+
+def _unwritable_values(draft: Draft) -> Iterable[tuple[str, str]]:
+    written = {
+        "model": (draft.model,),
+        "--served-model-name": tuple(name for name in draft.served_names if name != draft.model),
+        **draft.engine_args,
+    }
+    yield from ((name, why) for name, values in written.items() for why in _unwritable(values))
+    texts = [file.text for file in draft.files if file.text is not None]
+    yield from (("--chat-template", "it is not UTF-8") for text in texts if not _is_unicode(text))
 
 
 def _engine_args_variable(draft: Draft) -> None:

@@ -12,10 +12,10 @@ BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def human_int(text: str) -> int:
-    match = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)([kmgtKMGT]?)\s*", text)
-    if match is None:
+    match = re.fullmatch(r"\s*([+-]?\d+(?:_\d+)*|\d+\.\d+)([kmgtKMGT]?)\s*", text, re.ASCII)
+    number, suffix = match.groups() if match else ("", "")
+    if not number or (suffix and not number[0].isdigit()):
         raise ValueError(f"'{text}' is not a number such as 4096, 32k or 32K")
-    number, suffix = match.groups()
     if "." in number and suffix not in DECIMAL:
         raise ValueError(f"'{text}': decimals are only allowed with k, m, g or t (powers of 1000)")
     return int(float(number) * DECIMAL[suffix]) if suffix in DECIMAL else int(number) * BINARY.get(suffix, 1)
@@ -23,4 +23,4 @@ def human_int(text: str) -> int:
 
 def human_int_or_auto(text: str) -> int:
     """-1 for `auto`: vLLM fits the length to the memory."""
-    return -1 if text == "auto" else human_int(text)
+    return -1 if text.strip().lower() == "auto" else human_int(text)

@@ -41,7 +41,7 @@ def test_every_spelling_of_a_flag_is_the_same_flag(words: list[str]) -> None:
         (["--max-model-len", "1.5m"], "--max-model-len", 1_500_000),
         (["--max-model-len", "-1"], "--max-model-len", -1),
         (["--max-model-len", "auto"], "--max-model-len", -1),
-        (["--served-model-name", "a", "b"], "--served-model-name", ["a", "b"]),
+        (["m", "--served-model-name", "a", "b"], "--served-model-name", ["a", "b"]),
         (["--max-num-seq", "4"], "--max-num-seqs", 4),
         (["--kv-transfer-config", '{"a": [1, "x y"]}'], "--kv-transfer-config", {"a": [1, "x y"]}),
         (["--chat-template", "- {{ messages }}"], "--chat-template", "- {{ messages }}"),

@@ -1,0 +1,68 @@
+"""What vLLM's flags ask of the HTTP API: one frozen value, written by the shims as `policy.json` and read by
+`middleware.settings`. A default is vLLM 0.33.0's; standard library only, because the shims import it at every start.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+class PolicyError(ValueError):
+    """The document is no policy; the message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    # CORS: no origins means no CORS headers at all.
+    allowed_origins: tuple[str, ...] = ()
+    allowed_methods: tuple[str, ...] = ("*",)
+    allowed_headers: tuple[str, ...] = ("*",)
+    allow_credentials: bool = False
+    # The server.
+    root_path: str = ""
+    request_id_headers: bool = False
+    load_tracking: bool = False
+    log_level: str = "info"  # of uvicorn: critical, error, warning, info, debug, trace
+    access_log: bool = True
+    access_log_exclude: tuple[str, ...] = ()  # exact paths
+    sse_keep_alive_seconds: int = 0  # 0: none
+    max_request_body_bytes: int = 0  # 0: no limit
+    # Requests.
+    max_logprobs: int = 20  # -1: no limit
+    max_stop_strings: int = 4
+    max_n: int = 0  # 0: no limit
+    max_completion_prompts: int = 0  # 0: no limit
+    sampling_defaults: Mapping[str, Any] = field(default_factory=dict)  # put into requests that do not set them
+    max_new_tokens: int = 0  # the server's cap, 0: none
+    reasoning_effort_map: Mapping[str, str] = field(default_factory=dict)
+    priority_scheduling: bool = False  # without it a priority other than 0 is 400
+    trust_request_chat_template: bool = False
+    trust_request_mm_kwargs: bool = False
+    flatten_text_content: bool = False  # --chat-template-content-format string
+    auto_tool_choice: bool = False
+    local_media_path: str = ""  # file:// URLs below it are allowed; empty: none
+    max_queued_tokens: int = 0  # 0: no limit
+    # Answers.
+    response_role: str = "assistant"
+    return_tokens_as_token_ids: bool = False
+    force_include_usage: bool = False
+    prompt_tokens_details: bool = False
+    fingerprint_mode: str = "full"  # none, full, hash, custom
+    fingerprint_value: str = ""
+    tokenizer_info: bool = False
+    # Adapters named at the start: the model names that select them.
+    adapters: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def from_json(document: object) -> Policy:
+    """Raises PolicyError for anything that is no object of these fields."""
+    if not isinstance(document, dict):
+        raise PolicyError("the policy is no JSON object")
+    known = {f.name for f in fields(Policy)}
+    if unknown := sorted(set(document) - known):
+        raise PolicyError(f"the policy has unknown fields: {', '.join(unknown)}")
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in document.items()}
+    return Policy(**values)
