@@ -68,9 +68,11 @@ def _document(path: str, read: Read) -> dict[Any, Any]:
         document = yaml.safe_load(read(path))
     except OSError as error:
         raise CommandLineError(f"{FLAG} {path}: {error.strerror or error}") from error
+    except yaml.MarkedYAMLError as error:  # its own text quotes the file, which may hold a key
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise CommandLineError(f"{FLAG} {path} is not valid YAML: line {line}: {error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise CommandLineError(f"{FLAG} {path} is not valid YAML: {reason:.200}") from error
+        raise CommandLineError(f"{FLAG} {path} is not valid YAML ({type(error).__name__})") from None
     if document is None:
         return {}
     if not isinstance(document, dict):

@@ -74,6 +74,11 @@ def invalid(why: str) -> Outcome:
     return Outcome("refuse", note=why, firm=True)
 
 
+def already(why: str) -> Outcome:
+    """Honoured by doing nothing: it is what SGLang does anyway."""
+    return Outcome("same", note=why)
+
+
 def dropped(why: str) -> Outcome:
     return Outcome("drop", note=why)
 

@@ -17,7 +17,7 @@ from shims.exceptions import CommandLineError, Refused
 from shims.facts import Facts
 from shims.flags import TABLE, defaults, waivers
 from shims.flags.draft import Decision, Draft
-from shims.flags.record import Action, Flag, Outcome, dropped, refused
+from shims.flags.record import Action, Flag, Outcome, already, dropped, refused
 from shims.redact import REDACTED, shown
 
 TLS = "haproxy is the front door; SGLang listens on loopback, without TLS"
@@ -74,18 +74,20 @@ def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Dra
 def decide(draft: Draft, flag: Flag, given: Given) -> Outcome:
     known = catalogs()[0].by_spelling[flag.name]
     if given.value is None and known.arity != "optional":
-        return dropped("None: as if it were not given")
+        return already("None: as if it were not given")
     if flag.convert is not None:
         outcome = flag.convert(draft, given.value)
-        if outcome.action in ("refuse", "drop"):
+        if outcome.action in ("refuse", "drop") or not outcome.target:
             return outcome
         return Outcome(flag.action, outcome.target, "; ".join(filter(None, (outcome.note, flag.why))))
     if flag.action == "drop":
         return dropped(flag.why)
+    if flag.action == "refuse" and _is_default(known, given.value):
+        return already("vLLM's default, which asks for nothing")
     if flag.action == "refuse":
-        return dropped("vLLM's default") if _is_default(known, given.value) else refused(flag.why, firm=flag.firm)
+        return refused(flag.why, firm=flag.firm)
     if given.value is False:
-        return dropped("off by default in SGLang")
+        return already("off by default in SGLang")
     values = () if given.value is True else given.texts
     if known.type.startswith("human_int"):
         values = (str(given.value),)

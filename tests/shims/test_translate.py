@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,7 @@ from shims.exceptions import CommandLineError, Refused, StartError
 from shims.flags import TABLE
 from shims.redact import REDACTED
 from tests.shims.conftest import MakePlan
-
-COMMANDS = json.loads((Path(__file__).parent.parent / "fixtures/stack_commands.json").read_text())
+from tests.stack_commands import COMMANDS, StackCommand
 
 
 def flags(argv: tuple[str, ...]) -> dict[str, list[str]]:
@@ -131,27 +129,20 @@ def test_all_refusals_are_named_at_once(make_plan: MakePlan) -> None:
     assert {name for name, _ in caught.value.refusals} == {"--foo", "--tool-call-parser", "--bar"}
 
 
-@pytest.mark.parametrize("command", [pytest.param(c, id=c["source"][:90]) for c in COMMANDS])
+@pytest.mark.parametrize("command", [pytest.param(c, id=c.source[:90]) for c in COMMANDS])
 def test_every_command_line_of_the_production_stack_has_the_outcome_it_should_have(
-    command: dict[str, Any], make_plan: MakePlan
+    command: StackCommand, make_plan: MakePlan
 ) -> None:
-    words: list[str] = command["words"]
-    if words[0].endswith("vllm"):
-        words = words[1:]
-    elif words[:3] == ["python", "-m", "vllm.entrypoints.openai.api_server"]:
-        words = ["api-server", *words[3:]]
-    else:  # the image's ENTRYPOINT comes before bare arguments
-        words = ["serve", *words]
-    if command["refused"]:
+    if command.refused:
         with pytest.raises(Refused) as caught:
-            make_plan(*words, env=command["env"])
-        assert [name for name, _ in caught.value.refusals] == [command["refused"]]
+            make_plan(*command.words, env=command.env)
+        assert [name for name, _ in caught.value.refusals] == [command.refused]
         return
-    made = make_plan(*words, env=command["env"])
-    given = {"--" + word[2:].split("=")[0].replace("_", "-") for word in words if word.startswith("--")}
+    made = make_plan(*command.words, env=command.env)
+    given = {"--" + word[2:].split("=")[0].replace("_", "-") for word in command.words if word.startswith("--")}
     decided = {decision.name for decision in made.decisions if decision.kind == "flag"}
     assert given <= decided
-    assert not {name for name in command["env"] if name.startswith(("VLLM_", "LMCACHE_"))} - {
+    assert not {name for name in command.env if name.startswith(("VLLM_", "LMCACHE_"))} - {
         decision.name for decision in made.decisions if decision.kind == "env"
     }
 
@@ -369,8 +360,8 @@ def test_every_record_of_the_table_is_a_flag_of_vllm_and_every_target_a_flag_of_
 def test_every_sglang_flag_that_any_command_line_yields_exists(make_plan: MakePlan) -> None:
     sglang = load("sglang")
     for command in COMMANDS:
-        if not command["refused"] and command["words"][0].endswith("vllm"):
-            argv = make_plan(*command["words"][1:], env=command["env"]).engines[0].argv
+        if not command.refused:
+            argv = make_plan(*command.words, env=command.env).engines[0].argv
             assert set(flags(argv)) <= set(sglang.by_spelling)
 
 
