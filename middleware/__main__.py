@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import uvicorn
 
+from middleware.access_log import AccessLogFilter
 from middleware.app import create_app
 from middleware.listen import BACKLOG, CannotListen, listening_socket
 from middleware.settings import SettingsError, read_settings
@@ -36,13 +37,16 @@ def main() -> int:
         return _complain(exc, 2)
     except CannotListen as exc:
         return _complain(exc, 1)
+    policy = settings.policy
+    logging.getLogger("uvicorn.access").addFilter(AccessLogFilter(policy.access_log_exclude))
     config = uvicorn.Config(
         app,
         loop="uvloop",
         http="httptools",
         ws="none",
         lifespan="on",
-        access_log=False,
+        access_log=policy.access_log,
+        log_level=policy.log_level,
         log_config=None,
         proxy_headers=False,
         backlog=BACKLOG,

@@ -1,4 +1,4 @@
-"""What an endpoint of ours may reach: the settings, the engine's state and the client for control calls.
+"""What an endpoint of ours may reach: the settings, the engine's state, its load and the client for control calls.
 Made by `middleware.app`, handed to every function in `middleware.endpoints`.
 """
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from middleware.engine import Engine
+from middleware.load import Load
 from middleware.settings import Settings
 
 # No limit on connections: with httpx's hundred, a hundred slow scrapes would hold up the next health check.
@@ -22,6 +23,7 @@ class Context:
     settings: Settings
     engine: Engine
     control: httpx.AsyncClient
+    load: Load
 
 
 Endpoint = Callable[[Context, Request], Awaitable[Response]]

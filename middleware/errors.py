@@ -18,6 +18,8 @@ TYPES = {
 }
 # What vLLM says of a request that does not fit its schema has the status's own words for a type.
 SCHEMA_TYPE = "Bad Request"
+# Of what a client sent, in what it is told about it.
+SHOWN_CHARACTERS = 100
 
 
 class Refused(Exception):
@@ -52,10 +54,17 @@ def bad_request(message: str, param: str | None = None) -> Refused:
     return Refused(error(400, message, param=param))
 
 
-def bad_schema(detail: Mapping[str, object]) -> Refused:
-    """A request that is not well formed, in the words of vLLM's validation; `detail` names its `loc`."""
-    message = f"1 validation error:\n  {dict(detail)!r}"
-    return Refused(error(400, message, param=str(detail["loc"]), kind=SCHEMA_TYPE))
+def bad_value(message: str, param: str, value: object = None) -> Refused:
+    """The same of one field, as vLLM's VLLMValidationError puts it."""
+    extras = f"parameter={param}" if value is None else f"parameter={param}, value={str(value)[:SHOWN_CHARACTERS]}"
+    return bad_request(f"{message} ({extras})", param)
+
+
+def bad_schema(*details: Mapping[str, object]) -> Refused:
+    """A request that is not well formed, in the words of vLLM's validation; each detail names its `loc`."""
+    found = "1 validation error" if len(details) == 1 else f"{len(details)} validation errors"
+    message = "\n  ".join([f"{found}:", *(repr(dict(detail)) for detail in details)])
+    return Refused(error(400, message, param=str(details[0]["loc"]), kind=SCHEMA_TYPE))
 
 
 def not_found() -> Response:

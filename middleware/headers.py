@@ -30,6 +30,13 @@ REQUEST_DROPS = HOP_BY_HOP | {
     b"host",
 }
 RESPONSE_DROPS = HOP_BY_HOP | {
+    # SGLang 0.5.23 lets every page of the world in, with credentials; who may is said by `middleware.answers`.
+    b"access-control-allow-credentials",
+    b"access-control-allow-headers",
+    b"access-control-allow-methods",
+    b"access-control-allow-origin",
+    b"access-control-expose-headers",
+    b"access-control-max-age",
     # uvicorn, which serves us as it serves vLLM and SGLang, adds its own.
     b"date",
     b"server",
@@ -67,7 +74,9 @@ def response_headers(status: int, headers: Headers) -> list[tuple[bytes, bytes]]
     drops: Iterable[bytes] = _without_named(RESPONSE_DROPS, headers)
     if status in BODYLESS_STATUSES:
         drops = {*drops, b"content-length"}
-    return [(name, value) for name, value in headers if name not in drops]
+    return [
+        (name, value) for name, value in headers if name not in drops and not (name == b"vary" and value == b"Origin")
+    ]
 
 
 def _without_named(drops: frozenset[bytes], headers: Headers) -> frozenset[bytes]:

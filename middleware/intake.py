@@ -24,12 +24,22 @@ async def first_piece(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-async def whole_body(receive: Receive, headers: Headers, limit: int = BODY_LIMIT) -> bytes:
+def announced(headers: Headers, limit: int) -> int | None:
+    """The body's length, if the client says it; more than the limit is refused before any of it is read."""
     declared = header(headers, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit:
+    if declared is None or not declared.isdigit():
+        return None
+    if int(declared) > limit:
         raise too_large(limit)
+    return int(declared)
+
+
+async def whole_body(receive: Receive, headers: Headers, limit: int = BODY_LIMIT) -> bytes:
+    announced(headers, limit)
     body, more = await first_piece(receive)
     if not more:
+        if len(body) > limit:
+            raise too_large(limit)
         return body
     pieces = [body]
     size = len(body)

@@ -13,7 +13,7 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    # CORS: no origins means no CORS headers at all.
+    # CORS: without origins nobody's browser is allowed.
     allowed_origins: tuple[str, ...] = ()
     allowed_methods: tuple[str, ...] = ("*",)
     allowed_headers: tuple[str, ...] = ("*",)
@@ -26,16 +26,17 @@ class Policy:
     access_log: bool = True
     access_log_exclude: tuple[str, ...] = ()  # exact paths
     sse_keep_alive_seconds: int = 0  # 0: none
-    max_request_body_bytes: int = 0  # 0: no limit
+    max_request_body_bytes: int = 0  # 0: no limit (vLLM's 32 MiB hold for its Rust front end alone)
     # Requests.
     max_logprobs: int = 20  # -1: no limit
     max_stop_strings: int = 4
-    max_n: int = 0  # 0: no limit
-    max_completion_prompts: int = 0  # 0: no limit
-    sampling_defaults: Mapping[str, Any] = field(default_factory=dict)  # put into requests that do not set them
+    max_n: int = 16384
+    max_completion_prompts: int = 1024
+    # Put into requests that do not set them, by vLLM's names; max_tokens is for those that set no length at all.
+    sampling_defaults: Mapping[str, Any] = field(default_factory=dict)
     max_new_tokens: int = 0  # the server's cap, 0: none
     reasoning_effort_map: Mapping[str, str] = field(default_factory=dict)
-    priority_scheduling: bool = False  # without it a priority other than 0 is 400
+    priority_scheduling: bool = False  # unread: without it vLLM 0.33.0 and SGLang both ignore a priority
     trust_request_chat_template: bool = False
     trust_request_mm_kwargs: bool = False
     flatten_text_content: bool = False  # --chat-template-content-format string

@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from middleware.answers import Answers
 from middleware.engine import RETRY_SECONDS, Engine
 from middleware.errors import Refused, error, stream_end, unavailable
 from middleware.fields.edit import Editor
 from middleware.headers import header, request_head, response_headers
-from middleware.intake import ClientGone, attend, first_piece, whole_body
+from middleware.intake import BODY_LIMIT, ClientGone, announced, attend, first_piece, whole_body
 from middleware.repair.guards import require_json
 from middleware.routes import Route
+from middleware.settings import Settings
 from middleware.upstream import Aborted, ConnectFailed, Connection, Exchange, Pool, UpstreamError
 
 log = logging.getLogger("middleware.proxy")
@@ -25,17 +27,25 @@ CUT_SHORT = "The engine failed before the answer was finished. Please retry."
 
 
 class Proxy:
-    __slots__ = ("_editors", "_engine", "_pool")
+    __slots__ = ("_answers", "_editors", "_engine", "_limit", "_pool")
 
-    def __init__(self, engine: Engine, pool: Pool, routes: Iterable[Route], strip: frozenset[str]) -> None:
+    def __init__(
+        self, engine: Engine, pool: Pool, answers: Answers, routes: Iterable[Route], settings: Settings
+    ) -> None:
         self._engine = engine
         self._pool = pool
-        self._editors = {route.path: Editor(route.body, strip) for route in routes if route.body is not None}
+        self._answers = answers
+        self._limit = settings.policy.max_request_body_bytes
+        self._editors = {
+            route.path: Editor(route.body, settings.strip_params, settings.policy)
+            for route in routes
+            if route.body is not None
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
         refusal = self._engine.refusal()
         if refusal is not None:
-            await refusal(scope, receive, send)
+            await refusal(scope, receive, self._answers.dressed(scope, send))
             return
         exchange = Exchange(self._pool)
         attendant: asyncio.Task[None] | None = None
@@ -44,31 +54,28 @@ class Proxy:
             more = await self._open(exchange, scope, receive, route)
             attendant = asyncio.create_task(attend(receive, exchange, more=more))
             answer = await exchange.answer()
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": answer.status,
-                    "headers": response_headers(answer.status, answer.headers),
-                }
-            )
+            headers = response_headers(answer.status, answer.headers)
+            start = {"type": "http.response.start", "status": answer.status, "headers": headers}
+            await self._answers.begin(scope, send, start)
             await self._relay(answer, send)
         except Refused as refused:
-            await refused.response(scope, receive, send)
+            await refused.response(scope, receive, self._answers.dressed(scope, send))
         except (Aborted, ClientGone):
             pass
         except UpstreamError as failure:
             # A failure in the middle of an answer never gets here: `_relay` has said what there was to say.
             log.warning("%s %s: %s", scope["method"], route.path, failure)
-            await _failed(failure)(scope, receive, send)
+            await _failed(failure)(scope, receive, self._answers.dressed(scope, send))
         except Exception:
             # A fault of ours. Once an answer has begun there is nothing to add: uvicorn closes the connection.
             log.exception("%s %s", scope["method"], route.path)
             if answer is None:
-                await error(500, "The middleware failed to forward this request.")(scope, receive, send)
+                failed = error(500, "The middleware failed to forward this request.")
+                await failed(scope, receive, self._answers.dressed(scope, send))
         except asyncio.CancelledError:
             # uvicorn cancels what outlives its grace; an answer that has begun was ended by `_relay`.
             if answer is None:
-                await unavailable(STOPPING, RETRY_SECONDS)(scope, receive, send)
+                await unavailable(STOPPING, RETRY_SECONDS)(scope, receive, self._answers.dressed(scope, send))
         finally:
             if attendant is not None:
                 attendant.cancel()
@@ -82,8 +89,12 @@ class Proxy:
         length: int | None
         if editor is not None:
             require_json(headers)
-            body = editor(await whole_body(receive, headers))
+            body = editor(await whole_body(receive, headers, self._limit or BODY_LIMIT))
             length = len(body)
+        elif self._limit and announced(headers, self._limit) is None:
+            # Its size is known only when it is here.
+            body = await whole_body(receive, headers, self._limit)
+            length = len(body) if body else None
         else:
             body, more = await first_piece(receive)
             declared = header(headers, b"content-length")

@@ -7,15 +7,17 @@ from typing import Any
 import msgspec
 
 from middleware.errors import bad_request
+from middleware.policy import Policy
 
 RAW_NULL = b"null"
 
 
 class Draft:
-    __slots__ = ("changed", "fields")
+    __slots__ = ("changed", "fields", "policy")
 
-    def __init__(self, fields: dict[str, msgspec.Raw]) -> None:
+    def __init__(self, fields: dict[str, msgspec.Raw], policy: Policy) -> None:
         self.fields = fields
+        self.policy = policy
         self.changed = False
 
     def given(self, name: str) -> bool:
@@ -27,6 +29,18 @@ class Draft:
         """The field's value, decoded; None where it is absent. Too deeply nested is a RecursionError, as everywhere."""
         raw = self.fields.get(name)
         return None if raw is None else msgspec.json.decode(raw)
+
+    def number(self, name: str) -> int | None:
+        """The field's value where pydantic, which reads it in vLLM and SGLang, takes it for an int: 5, 5.0 and "5"."""
+        value = self.value(name)
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                return None
+        if isinstance(value, float):
+            return int(value) if value.is_integer() else None
+        return int(value) if isinstance(value, int) else None
 
     def drop(self, name: str) -> None:
         del self.fields[name]

@@ -7,6 +7,7 @@ import msgspec
 from middleware.errors import bad_request
 from middleware.fields.draft import Draft
 from middleware.fields.record import Action, Field, Table
+from middleware.policy import Policy
 from middleware.repair.guards import not_an_object, too_deep
 
 # Values stay bytes: 14 times cheaper than a round trip through objects at 1 MB, and no prompt is ever written anew.
@@ -15,13 +16,14 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Editor:
-    """edit = Editor(CHAT, frozenset({"logprobs"}))
+    """edit = Editor(CHAT, frozenset({"logprobs"}), policy)
     body = edit(body)       # or Refused
     """
 
-    __slots__ = ("_checks", "_fields", "_repairs", "_strip")
+    __slots__ = ("_checks", "_fields", "_policy", "_repairs", "_strip")
 
-    def __init__(self, table: Table, strip: frozenset[str]) -> None:
+    def __init__(self, table: Table, strip: frozenset[str], policy: Policy | None = None) -> None:
+        self._policy = policy or Policy()
         self._strip = tuple(sorted(strip))
         self._fields = tuple(field for field in table.fields if field.action is not Action.SAME)
         self._repairs = table.repairs
@@ -32,7 +34,7 @@ class Editor:
             fields = _DECODER.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise not_an_object(body) from exc
-        draft = Draft(fields)
+        draft = Draft(fields, self._policy)
         try:
             self._edit(draft)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
@@ -50,7 +52,7 @@ class Editor:
         for field in self._fields:
             if field.name in fields:
                 _apply(field, draft)
-                touched = True
+                touched = touched or field.action is not Action.CHECK
         for repair in self._repairs:
             repair(draft)
         if touched:

@@ -13,6 +13,7 @@ class Action(enum.Enum):
     SAME = "same"
     RENAME = "rename"
     CONVERT = "convert"
+    CHECK = "check"
     DROP = "drop"
     REFUSE = "refuse"
 
@@ -56,6 +57,11 @@ def rename(name: str, target: str, why: str) -> Field:
 
 def convert(name: str, converter: Converter, why: str) -> Field:
     return Field(name, Action.CONVERT, why, converter=converter)
+
+
+def check(name: str, checker: Converter, why: str) -> Field:
+    """The same in both, within what the server allows: `checker` refuses or corrects the value where it stands."""
+    return Field(name, Action.CHECK, why, converter=checker)
 
 
 def drop(name: str, why: str) -> Field:

@@ -7,12 +7,11 @@ import math
 
 from starlette.responses import JSONResponse
 
-from middleware.errors import SCHEMA_TYPE, Refused, bad_request, bad_schema, error
+from middleware.errors import SCHEMA_TYPE, SHOWN_CHARACTERS, Refused, bad_request, bad_schema, error
 from middleware.headers import Headers, header
 
 # Beyond this the exact place of a mistake is not worth stopping every stream on the event loop for.
 DIAGNOSED_BYTES = 1024 * 1024
-SHOWN_CHARACTERS = 100
 
 _NO_JSON = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"
 

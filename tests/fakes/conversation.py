@@ -106,6 +106,13 @@ class Conversation(asyncio.Protocol):
 
     def head(self, status: int, headers: Pairs) -> None:
         self.status = status
+        if origin := self.request.header("origin"):
+            # SGLang 0.5.23 lets every page in, and has no flag for it.
+            headers = [
+                *headers,
+                ("access-control-allow-origin", origin),
+                ("access-control-allow-credentials", "true"),
+            ]
         phrase = HTTPStatus(status).phrase
         lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
         self.transport.write("\r\n".join(lines).encode("latin-1"))

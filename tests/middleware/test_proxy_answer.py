@@ -84,7 +84,7 @@ def test_an_answers_hop_by_hop_headers_stay_behind() -> None:
 
     with hostile(answering) as port, middleware(port) as front:
         names = set(front.get("/v1/models/m").headers)
-        assert names == {"date", "server", "x-kept", "content-length"}
+        assert names == {"date", "server", "vary", "x-kept", "content-length"}
 
 
 def test_a_slow_client_stops_the_engine_and_loses_nothing() -> None:

@@ -59,7 +59,7 @@ def test_a_client_that_leaves_before_its_body_is_whole_leaves_nothing_behind() -
     arrived = threading.Event()
     with hostile(answering) as port, middleware(port) as front:
         with socket.create_connection(("127.0.0.1", front.port), PATIENCE) as sock:
-            sock.sendall(head_of("POST /generate HTTP/1.1", "content-length: 100") + b"first")
+            sock.sendall(head_of("POST /v1/audio/transcriptions HTTP/1.1", "content-length: 100") + b"first")
             assert arrived.wait(PATIENCE)
         assert closed.wait(PATIENCE)
         with socket.create_connection(("127.0.0.1", front.port), PATIENCE) as sock:

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from middleware.policy import Policy
 from tests.middleware.serving import PATIENCE, Served, middleware
 from tests.middleware.upstreams import hostile
 from tests.middleware.wire import head_of
 
+AS_IT_COMES = "/v1/audio/transcriptions"
 STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
 
 
@@ -55,7 +57,7 @@ def test_headers_keep_their_order_and_duplicates_in_both_directions(front: Serve
 
 def test_what_belongs_to_a_connection_stays_on_it(front: Served) -> None:
     request = head_of(
-        "POST /generate HTTP/1.1", "x-standin: echo", "connection: close, X-Hop", "x-hop: 1", "te: trailers",
+        f"POST {AS_IT_COMES} HTTP/1.1", "x-standin: echo", "connection: close, X-Hop", "x-hop: 1", "te: trailers",
         "content-length: 2",
     )  # fmt: skip
     echo = json.loads(front.raw(request + b"{}").partition(b"\r\n\r\n")[2])
@@ -87,7 +89,7 @@ def test_the_engines_own_errors_pass(front: Served, status: int) -> None:
 def test_a_large_body_arrives_whole(front: Served, chunked: bool) -> None:
     size = 5_000_000
     content: bytes | Iterator[bytes] = (b"x" * 50_000 for _ in range(100)) if chunked else b"x" * size
-    echo = front.post("/generate", content=content, headers={"x-standin": "echo"}).json()
+    echo = front.post(AS_IT_COMES, content=content, headers={"x-standin": "echo"}).json()
     assert echo["length"] == size
     assert ("transfer-encoding" in dict(echo["headers"])) is chunked
 
@@ -108,9 +110,30 @@ def test_a_body_larger_than_the_limit_is_413_before_it_is_sent(front: Served) ->
     assert b'"code":413' in answer
 
 
+@pytest.mark.parametrize("path", ["/v1/completions", AS_IT_COMES])
+def test_the_operators_limit_holds_for_every_body(engine: Served, path: str) -> None:
+    with middleware(engine.port, policy=Policy(max_request_body_bytes=10)) as front:
+        for content, status in ((b'{"a":12345}', 413), (b'{"a":1234}', 200)):
+            in_chunks = iter([content[:5], content[5:]])
+            for body in (content, in_chunks):
+                headers = {"content-type": "application/json", "x-standin": "echo"}
+                answer = front.post(path, content=body, headers=headers)
+                assert answer.status_code == status
+                if status == 413:
+                    assert answer.json()["error"]["type"] == "RequestEntityTooLargeError"
+                else:
+                    assert answer.json()["length"] == len(content)
+
+
 def test_a_client_that_waits_for_100_continue_gets_it(front: Served) -> None:
     with socket.create_connection(("127.0.0.1", front.port), PATIENCE) as sock:
-        head = ("POST /generate HTTP/1.1", "expect: 100-continue", "content-length: 2", "connection: close")
+        head = (
+            f"POST {AS_IT_COMES} HTTP/1.1",
+            "expect: 100-continue",
+            "content-length: 2",
+            "connection: close",
+            "x-standin: echo",
+        )
         sock.sendall(head_of(*head))
         assert sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"{}")
@@ -118,7 +141,7 @@ def test_a_client_that_waits_for_100_continue_gets_it(front: Served) -> None:
 
 
 def test_an_answer_before_the_body_was_sent_reaches_the_client(front: Served) -> None:
-    answer = front.post("/generate", content=b"x" * 3_000_000, headers={"x-standin": "early"})
+    answer = front.post(AS_IT_COMES, content=b"x" * 3_000_000, headers={"x-standin": "early"})
     assert answer.status_code == 413
     assert "says the stand-in" in answer.text
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from middleware.policy import Policy
 from tests.middleware.conftest import KEYS
-from tests.middleware.serving import PATIENCE, Served
+from tests.middleware.serving import PATIENCE, Served, middleware
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
@@ -50,6 +51,17 @@ def assert_same(answer: tuple[int, Message, str], expected: dict[str, Any]) -> N
         assert body == expected["body"]
 
 
+def assert_same_heads(answer: tuple[int, Message, str], expected: dict[str, Any]) -> None:
+    """What vLLM's own middlewares add; an id that was made up is another one each time."""
+    _, headers, _ = answer
+    theirs = dict(expected["headers"])
+    ours = {name: headers.get(name) for name in theirs}
+    if not theirs.get("x-request-id", "rid").startswith("rid"):
+        assert len(ours.pop("x-request-id") or "") == len(theirs.pop("x-request-id"))
+    assert ours == theirs
+    assert {name for name in headers if name.startswith("access-control-")} <= set(theirs)
+
+
 def _tells_its_dataclass(body: str) -> bool:
     return "structured outputs constraint but" in body
 
@@ -62,3 +74,19 @@ def test_an_open_server_answers_as_vllm_does(front: Served, exchange: dict[str, 
 @pytest.mark.parametrize("exchange", recorded("vllm_guarded"))
 def test_a_server_with_keys_answers_as_vllm_does(guarded: Served, exchange: dict[str, Any]) -> None:
     assert_same(replay(guarded, exchange["request"]), exchange["response"])
+
+
+@pytest.mark.parametrize("exchange", recorded("vllm_policy"))
+def test_a_server_without_flags_is_as_strict_as_vllm(front: Served, exchange: dict[str, Any]) -> None:
+    answer = replay(front, exchange["request"])
+    assert_same(answer, exchange["response"])
+    assert_same_heads(answer, exchange["response"])
+
+
+@pytest.mark.parametrize("exchange", recorded("vllm_request_id"))
+def test_a_server_with_request_ids_answers_as_vllm_does(engine: Served, exchange: dict[str, Any]) -> None:
+    policy = Policy(request_id_headers=True)
+    with middleware(engine.port, policy=policy, api_keys=KEYS) as front:
+        answer = replay(front, exchange["request"])
+    assert_same(answer, exchange["response"])
+    assert_same_heads(answer, exchange["response"])

@@ -1,0 +1,163 @@
+"""Every place in which SGLang takes a URL for a file is looked at, and what looks like one elsewhere is left alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from middleware.fields.edit import Editor
+from middleware.policy import Policy
+from middleware.routes import ROUTES
+from tests.middleware.fields.test_edit import NOTHING, refused
+from tests.middleware.serving import Served
+
+FILE = "file:///etc/passwd"
+BY_PATH = {route.path: route.body for route in ROUTES}
+
+
+def editor(path: str, folder: str = "") -> Editor:
+    table = BY_PATH[path]
+    assert table is not None
+    return Editor(table, NOTHING, Policy(local_media_path=folder))
+
+
+def message_with(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "hi"}, {"role": "user", "content": list(parts), **more}]}
+
+
+def places(url: str) -> list[tuple[str, dict[str, Any]]]:
+    """The paths that open media, with bodies that name it where SGLang 0.5.23 looks for it."""
+    image = {"type": "image_url", "image_url": {"url": url}}
+    anthropic = {"type": "image", "source": {"type": "url", "url": url}}
+    return [
+        ("/v1/chat/completions", message_with({"type": "text", "text": "a"}, image)),
+        ("/v1/chat/completions", message_with({"type": "input_image", "image_url": url})),
+        ("/v1/chat/completions", message_with({"type": "video_url", "video_url": {"url": url, "fps": 1}})),
+        ("/v1/chat/completions", message_with({"type": "audio_url", "audio_url": {"url": url}})),
+        ("/invocations", message_with(image)),
+        ("/tokenize", message_with(image)),
+        ("/v1/tokenize", message_with(image)),
+        ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": url}]}]}),
+        ("/v1/responses", {"input": [{"type": "computer_call_output", "output": {"image_url": url}}]}),
+        ("/v1/messages", message_with(anthropic)),
+        ("/v1/messages", message_with({"type": "tool_result", "content": [anthropic]})),
+        ("/v1/messages/count_tokens", message_with(anthropic)),
+        ("/v1/messages", {"system": [anthropic], "messages": []}),
+        ("/v1/embeddings", {"input": [{"text": "a"}, {"image": url}]}),
+        ("/v1/embeddings", {"input": [{"video": url}]}),
+        ("/v1/rerank", {"query": [image], "documents": ["a"]}),
+        ("/v1/rerank", {"query": "a", "documents": ["a", [image]]}),
+        ("/v1/decisions", {"images": [url]}),
+        ("/v1/systemone", {"images": [{"url": url}]}),
+        *((path, {name: url}) for path in ("/generate", "/encode", "/classify") for name in MEDIA),
+        ("/generate", {"image_data": [[url], None]}),
+        ("/generate", {"image_data": [{"url": url}]}),
+        ("/generate", {"video_data": {"format": "x", "audio": url}}),
+        ("/vertex_generate", {"instances": [{"text": "a"}, {"image_data": url}]}),
+        ("/vertex_generate", {"instances": [], "parameters": {"audio_data": [url]}}),
+    ]
+
+
+MEDIA = ("image_data", "video_data", "audio_data")
+
+
+@pytest.mark.parametrize(("path", "body"), places(FILE))
+def test_a_file_is_refused_wherever_it_is_named(path: str, body: dict[str, Any]) -> None:
+    error = refused(editor(path), json.dumps(body).encode())
+    assert error["message"] == "Cannot load local files without `--allowed-local-media-path`."
+
+
+@pytest.mark.parametrize(("path", "body"), places("/etc/shadow.png"))
+def test_a_path_is_refused_wherever_it_is_named(path: str, body: dict[str, Any]) -> None:
+    error = refused(editor(path), json.dumps(body).encode())
+    assert error["message"] == "The URL must be either a HTTP, data or file URL."
+
+
+@pytest.mark.parametrize("url", ["http://h/a.png", "https://h/a.png", "data:image/png;base64,AAAA"])
+def test_what_lies_elsewhere_keeps_its_bytes(url: str) -> None:
+    for path, body in places(url):
+        sent = json.dumps(body).encode()
+        assert editor(path)(sent) is sent
+
+
+def test_a_file_in_the_folder_keeps_its_bytes(tmp_path: Path) -> None:
+    for path, body in places(f"file://{tmp_path}/a.png"):
+        sent = json.dumps(body).encode()
+        assert editor(path, str(tmp_path))(sent) is sent
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/rerank"])
+def test_a_key_written_with_escapes_is_the_same_key(path: str) -> None:
+    body = next(body for place, body in places(FILE) if place == path)
+    for key, escaped in (("image_url", "image\\u005furl"), ("source", "\\u0073ource")):
+        sent = json.dumps(body).replace(f'"{key}"', f'"{escaped}"').encode()
+        refused(editor(path), sent)
+
+
+def test_an_escaped_key_of_an_embedding_too() -> None:
+    refused(editor("/v1/embeddings"), b'{"input":[{"im\\u0061ge":"file:///etc/passwd"}]}')
+
+
+@pytest.mark.parametrize("name", MEDIA)
+@pytest.mark.parametrize("text", ["AAAA", "/9j/4AAQSkZJRg==", "proc/self/environ", "/etc/passwd", "AA\nAA"])
+def test_base64_becomes_a_data_url_which_is_never_a_path(name: str, text: str) -> None:
+    sent = json.loads(editor("/generate")(json.dumps({"text": "a", name: [text]}).encode()))
+    assert sent["text"] == "a"
+    assert sent[name][0].startswith("data:")
+    assert sent[name][0].endswith(f";base64,{text}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"image_data": [{"format": "processor_output", "content_hash": "sha256:aa", "feature": [1.5, None]}]},
+        {"image_data": None, "video_data": [], "audio_data": [None, [""]]},
+        {"text": "file:///etc/passwd", "sampling_params": {"stop": "/etc/passwd"}},
+    ],
+)
+def test_what_names_no_media_keeps_its_bytes(body: dict[str, Any]) -> None:
+    sent = json.dumps(body).encode()
+    assert editor("/generate")(sent) is sent
+
+
+def test_an_unknown_member_of_an_object_is_no_path() -> None:
+    refused(editor("/generate"), json.dumps({"image_data": {"anything": "/etc/passwd"}}).encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", message_with({"type": "text", "text": f'"image_url": "{FILE}"'})),
+        ("/v1/chat/completions", message_with({"type": "image_url", "image_url": {"url": ""}})),
+        ("/v1/chat/completions", message_with({"type": "image_url", "image_url": None})),
+        ("/v1/chat/completions", message_with(tool_calls=[{"function": {"arguments": {"image_url": FILE}}}])),
+        (
+            "/v1/chat/completions",
+            {"messages": [], "tools": [{"function": {"parameters": {"properties": {"image_url": {"url": FILE}}}}}]},
+        ),
+        ("/v1/messages", message_with({"type": "tool_use", "input": {"image_url": FILE, "source": {"url": FILE}}})),
+        ("/v1/messages", message_with({"type": "search_result", "source": {"url": FILE}})),
+        ("/v1/messages", message_with({"type": "image", "source": {"type": "base64", "data": "AAAA"}})),
+        ("/v1/completions", {"prompt": FILE}),
+        ("/v1/embeddings", {"input": [FILE, "/etc/passwd"]}),
+        ("/v1/rerank", {"query": FILE, "documents": [FILE]}),
+    ],
+)
+def test_text_and_arguments_of_tools_are_left_alone(path: str, body: dict[str, Any]) -> None:
+    sent = json.dumps(body).encode()
+    assert editor(path)(sent) is sent
+
+
+def test_a_deeply_nested_body_is_400() -> None:
+    for depth in (900, 100_000):
+        refused(editor("/generate"), b'{"image_data":' + b"[" * depth + b'"AAAA"' + b"]" * depth + b"}")
+
+
+def test_it_never_reaches_the_engine(front: Served) -> None:
+    for path, body in places(FILE):
+        answer = front.post(path, json=body, headers={"x-standin": "echo"})
+        assert answer.status_code == 400, path
+        assert "headers" not in answer.json()

@@ -1,0 +1,102 @@
+"""Which URLs may be opened: never a file outside the folder, whichever way it is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from middleware.errors import Refused
+from middleware.media import require_allowed
+
+
+def refusal(url: str, folder: str = "") -> str:
+    with pytest.raises(Refused) as caught:
+        require_allowed(url, folder)
+    assert caught.value.response.status_code == 400
+    message: str = json.loads(bytes(caught.value.response.body))["error"]["message"]
+    return message
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    media = tmp_path / "media"
+    (media / "sub").mkdir(parents=True)
+    (media / "a b.png").write_bytes(b"")
+    (media / "sub" / "c.png").write_bytes(b"")
+    (tmp_path / "media2").mkdir()
+    (tmp_path / "secret").write_text("")
+    (media / "link").symlink_to(tmp_path / "secret")
+    (media / "out").symlink_to(tmp_path)
+    (media / "loop").symlink_to(media / "loop")
+    return media
+
+
+@pytest.mark.parametrize("url", ["http://h/a.png", "https://h/a.png", "data:image/png;base64,AAAA"])
+def test_what_lies_elsewhere_is_allowed(url: str) -> None:
+    require_allowed(url, "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/etc/passwd",
+        "etc/passwd",
+        "../etc/passwd",
+        "FILE:///etc/passwd",
+        " file:///etc/passwd",
+        "file:/etc/passwd",
+        "HTTP://h/etc/passwd",
+        "x:/etc/passwd",
+        "DATA:/etc/passwd",
+        "ftp://h/a.png",
+        "AAAA",
+        "",
+    ],
+)
+def test_what_is_no_url_is_refused_with_a_folder_and_without(url: str, folder: Path) -> None:
+    for given in ("", "/", str(folder)):
+        assert refusal(url, given) == "The URL must be either a HTTP, data or file URL."
+
+
+def test_without_a_folder_no_file_is_allowed(folder: Path) -> None:
+    message = "Cannot load local files without `--allowed-local-media-path`."
+    assert refusal(f"file://{folder}/sub/c.png") == message
+
+
+@pytest.mark.parametrize("path", ["sub/c.png", "a%20b.png", "a b.png", "not-there.png", "sub/../sub/c.png"])
+def test_files_below_the_folder_are_allowed(path: str, folder: Path) -> None:
+    require_allowed(f"file://{folder}/{path}", str(folder))
+    require_allowed(f"file://{folder}/{path}", f"{folder}/sub/..")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "/..",
+        "/../secret",
+        "/sub/../../secret",
+        "/%2e%2e/secret",
+        "/..%2fsecret",
+        "/x?/../../secret",
+        "/x#/../../secret",
+        "/link",
+        "/out/secret",
+        "/loop/a",
+        "2/x.png",
+        "/a%00b",
+        "/a\0b",
+        "/\n../../secret",
+        "/.\n./secret",
+    ],
+)
+def test_no_way_leads_out_of_the_folder(path: str, folder: Path) -> None:
+    assert "must be a subpath of `--allowed-local-media-path`" in refusal(f"file://{folder}{path}", str(folder))
+
+
+@pytest.mark.parametrize("url", ["file://localhost/etc/passwd", "file://etc/passwd", "file://", "file://../secret"])
+def test_a_host_in_a_file_url_is_no_folder(url: str, folder: Path) -> None:
+    assert "must be a subpath" in refusal(url, str(folder))
