@@ -21,20 +21,25 @@ RUN apt-get update \
 # The dependencies before the code: a change of code rebuilds the last, small layers only.
 WORKDIR /opt/vllm-to-sglang
 COPY pyproject.toml README.md ./
-RUN mkdir shims middleware supervision haproxy \
+RUN mkdir shims middleware supervision operate haproxy \
     && .venv/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --editable .
 
 COPY render_config.py supervisord.conf.j2 ./
 COPY haproxy haproxy
 COPY supervision supervision
 COPY middleware middleware
+COPY operate operate
 COPY shims shims
+
+# The flags of this base's SGLang, so that one that it does not have is refused by name and not by a crash.
+RUN .venv/bin/python -m shims.catalog.build.image
 
 # Every name the stack starts a vLLM engine by: `vllm`, /opt/venv/bin/vllm, `python3 -m vllm...`, bare arguments.
 RUN mkdir -p /opt/venv/bin \
     && ln -sf /opt/vllm-to-sglang/shims/bin/vllm /usr/local/bin/vllm \
     && ln -sf /opt/vllm-to-sglang/shims/bin/vllm /opt/venv/bin/vllm \
     && ln -sf /opt/vllm-to-sglang/.venv/bin/supervisorctl /usr/local/bin/supervisorctl \
+    && ln -sf /opt/vllm-to-sglang/.venv/bin/vllm-to-sglang /usr/local/bin/vllm-to-sglang \
     && ln -sf /tmp/vllm-shim/supervisord.conf /etc/supervisord.conf
 ENV PYTHONPATH=/opt/vllm-to-sglang/shims/shadow${PYTHONPATH:+:$PYTHONPATH}
 

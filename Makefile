@@ -10,7 +10,7 @@ DRY ?=
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help install engine run check format test image test-image clean
+.PHONY: help install engine run check format test catalog image test-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -54,8 +54,11 @@ check: install ## ruff and mypy
 test: install haproxy engine ## unit tests, the real stack over a stand-in, the real engine
 	@.venv/bin/pytest
 
+catalog: install ## rebuild shims/catalog from the published packages, print what changed: VLLM=0.33.0 SGLANG=0.5.23
+	@.venv/bin/python -m shims.catalog.build $(addprefix --vllm ,$(VLLM)) $(addprefix --sglang ,$(SGLANG))
+
 image: ## build the image: BASE_IMAGE=... IMAGE=...
 	@$$(command -v docker || command -v podman) build --build-arg BASE_IMAGE=$(BASE_IMAGE) --tag $(IMAGE) .
 
 clean: ## remove what the targets above made
-	@rm -rf .venv .venv-engine .engine .run
+	@rm -rf .venv .venv-engine .engine .run .cache
