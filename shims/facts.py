@@ -15,8 +15,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from shims import places
 from shims.cli import CommandLine
 from shims.exceptions import CommandLineError
+from shims.places import Places
 
 HOME = Path(__file__).resolve().parent.parent
 DEFAULT_RUN_DIR = "/tmp/vllm-shim"  # noqa: S108 - the documented place; made 0700 and owned by us, or refused
@@ -38,6 +40,10 @@ class Facts:
     open_files: int = 16384  # hard limit of open files
     taken_ports: frozenset[int] = frozenset()
     model_config: Mapping[str, Any] = field(default_factory=dict)  # the model's config.json, if it is local
+    # generation_config.json of the folder that --generation-config names, else of a local model; None: not to be read
+    generation_config: Mapping[str, Any] | None = None
+    logging_config: Mapping[str, Any] | None = None  # what VLLM_LOGGING_CONFIG_PATH names; None: not to be read
+    places: Places = field(default_factory=Places)
 
 
 def gather(command: CommandLine, env: Mapping[str, str]) -> Facts:
@@ -53,7 +59,10 @@ def gather(command: CommandLine, env: Mapping[str, str]) -> Facts:
         umask=_umask(),
         open_files=_open_files(),
         taken_ports=frozenset(_listening("/proc/net/tcp") | _listening("/proc/net/tcp6")),
-        model_config=_model_config(Path(model)) if model else {},
+        model_config=(_document(Path(model, "config.json")) if model else None) or {},
+        generation_config=_generation_config(command, model),
+        logging_config=_document(Path(path)) if (path := env.get("VLLM_LOGGING_CONFIG_PATH")) else None,
+        places=places.read(command, env, run_dir),
     )
 
 
@@ -69,6 +78,8 @@ def load(path: str) -> Facts:
         raise CommandLineError(f"--facts {path}: unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
     if "taken_ports" in data:
         data["taken_ports"] = frozenset(data["taken_ports"])
+    if "places" in data:
+        data["places"] = places.load(data["places"], f"--facts {path}: places")
     return Facts(**data)
 
 
@@ -105,12 +116,19 @@ def _listening(path: str) -> set[int]:
     return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTEN}
 
 
-def _model_config(folder: Path) -> dict[str, Any]:
+def _generation_config(command: CommandLine, model: str) -> dict[str, Any] | None:
+    source = command.last("--generation-config", "auto")
+    folder = model if source in ("auto", "vllm") else source
+    return _document(Path(folder, "generation_config.json")) if folder else None
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    """None for what cannot be read, and for what is no JSON object."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return config if isinstance(config, dict) else {}
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _umask() -> int:

@@ -1,0 +1,72 @@
+"""The environment: each variable of vLLM's, of the stack's and of SGLang's gets a decision. `translate` calls it.
+
+Secrets stay out of argv, rendered files and logs; variables that Kubernetes injects for Services named `vllm...`
+(`VLLM_PORT=tcp://...`) are recognised and ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from shims import caches
+from shims.environment import families, kernels, loading, machine, parallel, server
+from shims.environment.record import Variable
+from shims.flags.draft import Decision, Draft
+from shims.flags.record import Outcome, dropped, invalid
+from shims.flags.waivers import Waivers
+from shims.redact import shown
+
+OURS = "VLLM_SHIM_"
+SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?$")
+AREAS = (server, loading, parallel, kernels, machine)
+TABLE: dict[str, Variable] = {variable.name: variable for area in AREAS for variable in area.VARIABLES}
+
+
+def decide(draft: Draft, waived: Waivers) -> None:
+    links = [n for n, v in draft.env.items() if n.startswith("VLLM_") and SERVICE_LINK.search(n) and _is_link(n, v)]
+    if links:
+        note = f"{len(links)} variables that Kubernetes sets for Services named vllm..."
+        draft.decisions.append(Decision(f"{min(links)}, ...", "env", None, "drop", "", note))
+    for name, value in sorted(draft.env.items()):
+        variable = None if name in links or name.startswith(OURS) else _record(name)
+        if variable is None:
+            if name.startswith("VLLM_") and not name.startswith(OURS) and name not in links:
+                draft.decisions.append(_unknown(draft, name))
+            continue
+        if variable.quiet:
+            continue
+        outcome = waived.apply(draft, name, _outcome(draft, variable, value))
+        # A name that only a family knows may hold anything: its value is not ours to print.
+        value_shown = None if variable.name.endswith("*") else shown(name, value)
+        draft.decisions.append(Decision(name, "env", value_shown, outcome.action, outcome.target, outcome.note))
+    caches.complete(draft)
+
+
+def _record(name: str) -> Variable | None:
+    return TABLE.get(name) or next((v for v in families.VARIABLES if v.matches(name)), None)
+
+
+def _outcome(draft: Draft, variable: Variable, value: str) -> Outcome:
+    if variable.decide is None:
+        return Outcome(variable.action, note=variable.why)
+    if not value.strip() and not variable.empty:
+        return dropped("empty: as if it were not set")
+    try:
+        outcome = variable.decide(draft, value)
+    except ValueError:
+        return invalid("vLLM cannot read this value and would not start: give a whole number, such as 0 or 1")
+    if outcome.action in ("ours", "convert") and outcome.target and variable.why:
+        return Outcome(outcome.action, outcome.target, "; ".join(filter(None, (outcome.note, variable.why))))
+    return outcome
+
+
+def _unknown(draft: Draft, name: str) -> Decision:
+    close = difflib.get_close_matches(name, TABLE, n=1, cutoff=0.85)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    draft.warnings.append(f"{name}: vLLM has no such variable{hint}")
+    return Decision(name, "env", None, "drop", "", f"vLLM has no such variable{hint}")
+
+
+def _is_link(name: str, value: str) -> bool:
+    return "://" in value or "_SERVICE_" in name or re.search(r"_PORT_\d+_", name) is not None
