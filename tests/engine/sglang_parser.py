@@ -1,8 +1,8 @@
 """Run by the engine's own Python: SGLang's real argparse parser reads argument lists, one JSON list a line, and says
 what it understood. With `cpu_engine.launch` for what SGLang imports and a CPU does not have.
 
-Each answer is a JSON object: `error` with the parser's words, or `exact` (every flag is a name of its own and no
-prefix), `wrong` (flags whose parsed value is not the one that was written) and `stray` (destinations that changed
+Each answer is a JSON object: `error` with the parser's words, or `inexact` (flags that are no name of SGLang's own but
+a prefix of one), `wrong` (flags whose parsed value is not the one that was written) and `stray` (destinations that changed
 though no flag of theirs was given).
 """
 
@@ -13,6 +13,7 @@ import contextlib
 import io
 import json
 import sys
+from typing import Any
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
         print(json.dumps(judge(parser, json.loads(line))), flush=True)
 
 
-def judge(parser, argv):  # type: ignore[no-untyped-def]
+def judge(parser: Any, argv: list[str]) -> dict[str, Any]:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
@@ -44,8 +45,8 @@ def judge(parser, argv):  # type: ignore[no-untyped-def]
     return {"error": "", "inexact": inexact, "wrong": wrong, "stray": stray}
 
 
-def grouped(argv):  # type: ignore[no-untyped-def]
-    groups = []
+def grouped(argv: list[str]) -> list[tuple[str, list[str]]]:
+    groups: list[tuple[str, list[str]]] = []
     for word in argv:
         if word.startswith("--"):
             name, equals, value = word.partition("=")
@@ -55,15 +56,15 @@ def grouped(argv):  # type: ignore[no-untyped-def]
     return groups
 
 
-def meant(action, texts, parsed):  # type: ignore[no-untyped-def]
+def meant(action: Any, texts: list[str], parsed: dict[str, Any]) -> bool:
     """Whether the parsed value is what these words say by themselves."""
     value = parsed[action.dest]
     if action.nargs == 0:
-        return isinstance(value, bool) or value == action.const
+        return isinstance(value, bool) or bool(value == action.const)
     typed = [action.type(text) if action.type else text for text in texts]
     if isinstance(value, list) and type(action).__name__ not in ("_StoreAction", "_AppendAction"):
         return len(value) == len(typed)  # an action of SGLang's own, which makes objects of the words
-    return value == typed or (len(typed) == 1 and value == typed[0])
+    return bool(value == typed or (len(typed) == 1 and value == typed[0]))
 
 
 if __name__ == "__main__":

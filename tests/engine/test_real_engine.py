@@ -13,7 +13,7 @@ import httpx
 import openai
 import pytest
 
-from tests.engine.conftest import LAUNCH, LOAD_SECONDS, MODEL, NAME
+from tests.engine.conftest import KEY, LAUNCH, LOAD_SECONDS, MODEL, NAME
 from tests.server import Server, serving, wait_for
 
 pytestmark = pytest.mark.engine
@@ -43,7 +43,7 @@ def test_a_streamed_answer_is_the_same_text_one_token_a_chunk(sglang: Server) ->
 def test_the_openai_client_chats_streams_and_completes(sglang: Server) -> None:
     ask: list[Any] = [{"role": "user", "content": "What is the capital of France?"}]
     how: dict[str, Any] = {"model": NAME, "max_tokens": 40, "temperature": 0}
-    with openai.OpenAI(base_url=f"{sglang.url}/v1", api_key="none") as client:
+    with openai.OpenAI(base_url=f"{sglang.url}/v1", api_key=KEY) as client:
         chat = client.chat.completions.create(messages=ask, **how)
         assert "Paris" in chat.choices[0].message.content
         stream = client.chat.completions.create(messages=ask, stream=True, **how)
@@ -76,6 +76,20 @@ def test_the_command_line_arrived(sglang: Server) -> None:
     assert (card["id"], card["max_model_len"]) == (NAME, 2048)
     assert "sglang:" in sglang.client.get("/metrics").text
     assert "GET /health" not in sglang.output, "the health check must not fill the engine's log"
+
+
+def test_the_key_of_the_environment_guards_v1_alone_and_stands_nowhere(sglang: Server) -> None:
+    with httpx.Client(base_url=sglang.url, timeout=60, trust_env=False) as stranger:
+        assert stranger.post("/v1/chat/completions", json=QUESTION).status_code == 401
+        assert stranger.get("/v1/models").status_code == 401
+        for path in ("/health", "/metrics", "/version"):
+            assert stranger.get(path).status_code == 200, path
+        assert stranger.post("/tokenize", json={"model": NAME, "prompt": "Paris"}).status_code == 200
+    assert sglang.client.get("/v1/models").status_code == 200
+    assert not [command for command in sglang.processes().values() if KEY in command]
+    files = [sglang.log, *(path for path in sglang.run_dir.rglob("*") if path.is_file())]
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+    assert KEY not in sglang.output
 
 
 def test_a_client_that_leaves_frees_the_engine(sglang: Server) -> None:
