@@ -10,7 +10,7 @@ DRY ?=
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help install engine run check format test catalog image test-image clean
+.PHONY: help install engine run docs bench check format test catalog image test-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -46,10 +46,17 @@ endif
 format: install ## ruff format
 	@.venv/bin/ruff format .
 
-check: install ## ruff and mypy
+docs: install ## docs/flags.md, docs/environment.md and the README's table, from the tables
+	@.venv/bin/python -m shims.document
+
+bench: install haproxy ## the measurements that the README quotes
+	@.venv/bin/python bench/startup.py
+
+check: install ## ruff, mypy, and that the documents are what the tables say
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/python -m shims.document --check
 
 test: install haproxy engine ## unit tests, the real stack over a stand-in, the real engine
 	@.venv/bin/pytest

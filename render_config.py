@@ -27,6 +27,11 @@ from shims.plan import Engine, Plan
 # Enough for any GPU's batch many times over; a limit of a billion would cost supervisord and haproxy their start.
 MAX_OPEN_FILES = 16384
 HAPROXY_FILES = 200  # listeners, checks, logs
+TLS_DIR = "tls"
+VERIFY = {1: "optional", 2: "required"}  # by the numbers of Python's ssl module
+
+
+UNWRITABLE = r"""[\r\n\0\ud800-\udfff]|\s[;#]|^['"]|['"]$|".*'|'.*\""""
 
 
 def ini(value: object) -> str:
@@ -53,11 +58,13 @@ def ini_command(argv: Sequence[str]) -> str:
 
 
 def ini_environment(values: Mapping[str, str]) -> str:
-    """One `environment=` line. supervisord has no escape inside the quotes, so a value may hold no double quote."""
-    bad = next((name for name, value in values.items() if re.search(r'["\r\n\0]|\s[;#]', value)), None)
+    """One `environment=` line. supervisord has no escape inside the quotes, takes quotes of both kinds off the ends,
+    and ends a value at a comment: a value with both kinds of quotes, or with one at its end, cannot be written."""
+    bad = next((name for name, value in values.items() if re.search(UNWRITABLE, value)), None)
     if bad:
-        raise StartError(f"the value of {bad} cannot be written to supervisord.conf: it holds a quote or a line break")
-    return ",".join(f'{name}="{value}"' for name, value in values.items()).replace("%", "%%")
+        raise StartError(f"the value of {bad} cannot be written to supervisord.conf: it holds quotes or a line break")
+    pairs = ((name, value, "'" if '"' in value else '"') for name, value in values.items())
+    return ",".join(f"{name}={quote}{value}{quote}" for name, value, quote in pairs).replace("%", "%%")
 
 
 def engine_command(engine: Engine) -> str:
@@ -106,31 +113,64 @@ def render(chosen: Plan) -> dict[str, str]:
         "open_files": open_files,
         "maxconn": (open_files - HAPROXY_FILES) // 2,
         "bind_addresses": bind_addresses(chosen),
+        "bind_tls": bind_tls(chosen),
+        "root_paths": tuple(dict.fromkeys(("", chosen.policy.root_path))),
         "middleware_command": middleware_command(chosen),
         # One process, no master: a master that has just started loses a USR1 (2.6.12), and the drain waits for nothing.
-        "haproxy_command": (*_without_keys(), found.haproxy or "haproxy", "-db", "-f", f"{found.run_dir}/haproxy.cfg"),
-        "engine_stop_seconds": settings.ENGINE_STOP_SECONDS,
+        "haproxy_command": haproxy_command(chosen),
+        "engine_stop_seconds": engine_stop_seconds(chosen),
         "middleware_stop_seconds": settings.MIDDLEWARE_STOP_SECONDS,
     }
-    names = ("supervisord.conf", "haproxy.cfg")
+    names = ("supervisord.conf", "haproxy.cfg") if chosen.front_door else ("supervisord.conf",)
     files = {name: templates.get_template(f"{name}.j2").render(values) for name in names}
-    # Bytes as they stand: HTTP's line ends are part of the file.
-    files["metrics-empty.http"] = (Path(found.home) / "haproxy/metrics-empty.http").read_bytes().decode("ascii")
-    files["policy.json"] = json.dumps(chosen.policy.to_json(), ensure_ascii=False, indent=1)
+    if chosen.front_door:
+        # Bytes as they stand: HTTP's line ends are part of the file.
+        files["metrics-empty.http"] = (Path(found.home) / "haproxy/metrics-empty.http").read_bytes().decode("ascii")
+        files["policy.json"] = json.dumps(chosen.policy.to_json(), ensure_ascii=False, indent=1)
     files.update({file.name: file.text for file in chosen.files if file.text is not None})
     return files
 
 
 def bind_addresses(chosen: Plan) -> list[str]:
-    """vLLM without --host takes every address of both families, and `::` both as well."""
+    """vLLM without --host takes every address of both families, and `::` both as well; with --uds none."""
+    if chosen.unix_socket:
+        return [haproxy_word(f"unix@{chosen.unix_socket}")]
     if chosen.host in (None, "::"):
         return [f":::{chosen.ports.public} v4v6"] if chosen.facts.ipv6 else [f"0.0.0.0:{chosen.ports.public}"]
     return [f"{chosen.host}:{chosen.ports.public}"]
 
 
+def bind_tls(chosen: Plan) -> str:
+    """The rest of haproxy's `bind` line. HTTP/1.1 alone is offered, as by vLLM: haproxy 2.8 would offer HTTP/2 too."""
+    tls, folder = chosen.tls, f"{chosen.facts.run_dir}/{TLS_DIR}"
+    if not tls.certfile:
+        return ""
+    words = ["ssl", "crt", haproxy_word(f"{folder}/server.pem"), "alpn", "http/1.1"]
+    if tls.ciphers:
+        words += ["ciphers", haproxy_word(tls.ciphers)]
+    if tls.cert_reqs:
+        words += ["ca-file", haproxy_word(f"{folder}/ca.pem"), "verify", VERIFY[tls.cert_reqs]]
+    return " " + " ".join(words)
+
+
+def haproxy_command(chosen: Plan) -> tuple[str, ...]:
+    haproxy = (chosen.facts.haproxy or "haproxy", "-db", "-f", f"{chosen.facts.run_dir}/haproxy.cfg")
+    return (*_without((*plan.NOT_FOR_THE_ENGINE, *chosen.engine_only)), *haproxy)
+
+
+def engine_stop_seconds(chosen: Plan) -> int:
+    """SGLang 0.5.23: a worker rank ignores SIGTERM and ends when rank 0 does, which first drains. Killed before
+    that, it would take the running requests of all ranks with it."""
+    own = settings.ENGINE_STOP_SECONDS
+    if chosen.front_door:
+        return own
+    return chosen.settings.lame_duck_seconds + chosen.settings.drain_seconds + settings.MIDDLEWARE_STOP_SECONDS + own
+
+
 def middleware_command(chosen: Plan) -> tuple[str, ...]:
     engine = chosen.engines[0]
     return (
+        *_without((*chosen.engine_only, "PROMETHEUS_MULTIPROC_DIR")),
         *(chosen.facts.python, "-I", "-X", "utf8", "-m", "middleware"),
         *("--port", str(chosen.ports.middleware), "--fd", "0"),
         *("--upstream", f"http://127.0.0.1:{engine.port}"),
@@ -140,8 +180,9 @@ def middleware_command(chosen: Plan) -> tuple[str, ...]:
     )
 
 
-def _without_keys() -> tuple[str, ...]:
-    return ("/usr/bin/env", *(part for name in plan.NOT_FOR_THE_ENGINE for part in ("-u", name)))
+def _without(names: Sequence[str]) -> tuple[str, ...]:
+    """A program gets no more of the environment than it needs."""
+    return ("/usr/bin/env", *(part for name in names for part in ("-u", name)))
 
 
 def write(chosen: Plan, folder: Path) -> None:
@@ -153,6 +194,18 @@ def write(chosen: Plan, folder: Path) -> None:
     for file in chosen.files:
         if file.source is not None and Path(file.source).is_file():
             _write_private(folder / file.name, Path(file.source).read_bytes())
+    _link_tls(chosen, folder / TLS_DIR)
+
+
+def _link_tls(chosen: Plan, folder: Path) -> None:
+    """haproxy finds the key beside the certificate by its name. Links, so that no copy of a key is made, and a
+    renewed file is seen."""
+    shutil.rmtree(folder, ignore_errors=True)
+    links = {"server.pem": chosen.tls.certfile, "server.pem.key": chosen.tls.keyfile, "ca.pem": chosen.tls.ca_certs}
+    for name, target in links.items():
+        if chosen.front_door and chosen.tls.certfile and target:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            (folder / name).symlink_to(os.path.abspath(target))  # noqa: PTH100 - not what it links to today
 
 
 def _write_private(path: Path, content: bytes) -> None:

@@ -36,7 +36,6 @@ class Policy:
     sampling_defaults: Mapping[str, Any] = field(default_factory=dict)
     max_new_tokens: int = 0  # the server's cap, 0: none
     reasoning_effort_map: Mapping[str, str] = field(default_factory=dict)
-    priority_scheduling: bool = False  # unread: without it vLLM 0.33.0 and SGLang both ignore a priority
     trust_request_chat_template: bool = False
     trust_request_mm_kwargs: bool = False
     flatten_text_content: bool = False  # --chat-template-content-format string

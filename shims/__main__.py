@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import render_config
-from shims import VERSION, cli, facts, plan, report
+from shims import VERSION, caches, cli, facts, front_door, plan, report
 from shims.catalog import catalogs
 from shims.exceptions import ShimError, StartError
 from shims.help import usage
@@ -66,15 +65,17 @@ def main(argv: Sequence[str]) -> int:
 
 def check(chosen: Plan) -> None:
     """What would only show after the start, said before it. Raises StartError."""
-    if not chosen.facts.haproxy:
-        raise StartError("haproxy is not installed: it is the front door (Debian and Ubuntu: apt-get install haproxy)")
-    _can_be_bound(chosen)
+    if chosen.front_door:
+        front_door.check(chosen)
     model = chosen.model
     if model.startswith(("/", "./", "../", "~")) and not Path(model).exists():
         raise StartError(f"the model folder {model} does not exist in this container: check the path and its volume")
     for file in chosen.files:
         if file.source is not None and not Path(file.source).is_file():
             raise StartError(f"the file {file.source} does not exist, and it is no inline template either")
+    logging_config = chosen.engines[0].env.get("SGLANG_LOGGING_CONFIG_PATH")
+    if logging_config and chosen.facts.logging_config is None:
+        raise StartError(f"VLLM_LOGGING_CONFIG_PATH: {logging_config} cannot be read as JSON: check it and its volume")
     program, *rest = chosen.settings.engine
     if shutil.which(program) is None:
         raise StartError(f"VLLM_SHIM_ENGINE: the command '{program}' was not found")
@@ -104,12 +105,10 @@ def prepare(chosen: Plan) -> None:
     os.set_inheritable(lock, True)  # supervisord keeps it, and closes it in its children
     shutil.rmtree(run_dir / "ready", ignore_errors=True)
     render_config.write(chosen, run_dir)
-    found = subprocess.run(
-        [chosen.facts.haproxy, "-c", "-f", str(run_dir / "haproxy.cfg")], check=False, capture_output=True, text=True
-    )
-    if found.returncode:
-        alerts = [line.partition(" : ")[2] for line in found.stderr.splitlines() if "[ALERT]" in line]
-        raise StartError(f"haproxy cannot be started: {'; '.join(alerts) or found.stderr.strip()}")
+    for engine in chosen.engines:
+        caches.make(engine.env, chosen.facts.places)
+    if chosen.front_door:
+        front_door.accepts(chosen)
 
 
 def become_supervisord(chosen: Plan, env: dict[str, str]) -> NoReturn:
@@ -175,18 +174,6 @@ def _log_folder(folder: Path) -> None:
         raise StartError(f"{folder} cannot be made ({error.strerror}): set VLLM_SHIM_LOG_DIR") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StartError(f"{folder} cannot be written to: set VLLM_SHIM_LOG_DIR to a place to write")
-
-
-def _can_be_bound(chosen: Plan) -> None:
-    """haproxy would say so only after the engine has begun to load."""
-    host, port = chosen.host or ("::" if chosen.facts.ipv6 else "0.0.0.0"), chosen.ports.public
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise StartError(f"port {port} of {host} cannot be bound: {error.strerror}; check --host and --port") from error
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ TYPES: dict[str, Callable[[str], Any]] = {
     "human_int_or_auto": human_int_or_auto,
     "json": json.loads,
     "json_or_str": _json_or_text,
+    "folded": lambda text: text.lower().replace("-", "_"),
 }
 NONE = ("", "None")
 
@@ -61,7 +62,6 @@ class CommandLine:
     entry: Entry
     given: tuple[Given, ...]
     positional: str | None = None
-    config: str | None = None  # the YAML file whose flags are among `given`
 
     def last(self, name: str, default: Any = None) -> Any:
         return next((g.value for g in reversed(self.given) if g.name == name and g.origin == "vllm"), default)
@@ -131,7 +131,8 @@ def parse(argv: Sequence[str], entry: Entry = "serve") -> CommandLine:
         namespace = parser.parse_args(argv, argparse.Namespace(given=[]))
     except CommandLineError as error:
         raise CommandLineError(scrubbed(str(error), argv)) from None
-    command = CommandLine(entry, _appended(namespace.given), namespace.model_tag, config)
+    file = () if config is None else (Given(config_file.FLAG, "vllm", config_file.FLAG, config, (config,)),)
+    command = CommandLine(entry, (*file, *_appended(namespace.given)), namespace.model_tag)
     _has_a_model(command)
     return command
 
@@ -155,8 +156,8 @@ def _has_a_model(command: CommandLine) -> None:
         return
     if any(given.name == "--model-path" for given in command.given):
         return  # refused by name, later
-    if command.config is not None:
-        raise CommandLineError(f"no model: give one after `vllm serve`, or as `model:` in {command.config}")
+    if file := command.last(config_file.FLAG):
+        raise CommandLineError(f"no model: give one after `vllm serve`, or as `model:` in {file}")
     if command.last("--served-model-name") is not None:
         raise CommandLineError("no model: --served-model-name names one that `vllm serve MODEL` must give")
 

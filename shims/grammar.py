@@ -7,6 +7,7 @@ same list with full, dashed names and whole JSON values. `cli.parse` calls `cano
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +15,12 @@ from shims.catalog import Catalog, catalogs
 from shims.exceptions import CommandLineError
 from shims.values.sizes import human_int
 
+LIMITS = "--limit-mm-per-prompt"
+
 
 def canonical_argv(argv: Sequence[str]) -> list[str]:
     """Raises CommandLineError for a prefix that could mean several flags."""
-    return [canonical(token) for token in _joined(_levels([_dashed(token) for token in argv]))]
+    return [canonical(token) for token in _joined(_limits(_levels([_dashed(token) for token in argv])))]
 
 
 def canonical(token: str) -> str:
@@ -81,6 +84,24 @@ def _levels(argv: list[str]) -> list[str]:
         else:
             found.append(token)
     return found
+
+
+def _limits(argv: list[str]) -> list[str]:
+    """`image=2,video=1` to `{"image": 2, "video": 1}`: so 0.8 wrote the value of --limit-mm-per-prompt."""
+    found: list[str] = []
+    for token in argv:
+        name, equals, value = token.partition("=")
+        if name == LIMITS and equals:
+            found.append(f"{name}={_pairs(value)}")
+        else:
+            found.append(_pairs(token) if found and found[-1] == LIMITS else token)
+    return found
+
+
+def _pairs(text: str) -> str:
+    if not re.fullmatch(r"\s*\w+=\d{1,9}(\s*,\s*\w+=\d{1,9})*\s*", text, re.ASCII):
+        return text
+    return json.dumps({kind.strip(): int(count) for kind, count in (pair.split("=") for pair in text.split(","))})
 
 
 def _joined(argv: list[str]) -> list[str]:

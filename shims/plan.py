@@ -10,12 +10,14 @@ from typing import Any
 
 from middleware.policy import Policy
 from shims import ports, settings
+from shims.catalog import TESTED_SGLANG, catalogs
 from shims.cli import CommandLine
 from shims.exceptions import StartError
 from shims.facts import Facts
-from shims.flags.draft import Decision, Draft, PlanFile, Tls
+from shims.flags.draft import KEEP_ALIVE_SECONDS, Decision, Draft, PlanFile, Tls
 from shims.flags.translate import translate
 from shims.ports import Ports
+from shims.redact import is_secret
 from shims.settings import Settings
 
 # Where the API keys travel: the environment of the middleware, and of nothing else.
@@ -48,6 +50,8 @@ class Plan:
     tls: Tls = field(default_factory=Tls)
     unix_socket: str = ""  # haproxy binds it instead of host and port
     front_door: bool = True  # without it SGLang runs alone: a worker rank of several nodes
+    keep_alive_seconds: int = KEEP_ALIVE_SECONDS
+    engine_only: tuple[str, ...] = ()  # variables with secrets that SGLang alone needs
     files: tuple[PlanFile, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -89,7 +93,7 @@ def make(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Plan:
     """Raises ShimError: Refused for what cannot be honoured, StartError for a taken port."""
     draft = translate(command, env, facts)
     chosen = settings.read(env, in_kubernetes=facts.in_kubernetes, drain_seconds=draft.drain_seconds)
-    if draft.port in facts.taken_ports:
+    if draft.port in facts.taken_ports and draft.front_door and not draft.unix_socket:
         raise StartError(f"port {draft.port} is taken by another process: stop that, or give another --port")
     where, moved = ports.allocate(draft.port, facts.taken_ports, env)
     return Plan(
@@ -104,13 +108,28 @@ def make(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Plan:
         tls=draft.tls,
         unix_socket=draft.unix_socket,
         front_door=draft.front_door,
+        keep_alive_seconds=draft.keep_alive_seconds,
+        engine_only=_engine_only(env, draft.secrets),
         files=tuple(draft.files),
         api_keys=draft.api_keys,
         secrets=draft.secrets,
         decisions=tuple(draft.decisions),
         added=tuple(draft.added),
-        warnings=(*draft.warnings, *moved),
+        warnings=(*_untested(), *draft.warnings, *moved),
     )
+
+
+def _untested() -> tuple[str, ...]:
+    version = catalogs()[1].version
+    if version in TESTED_SGLANG:
+        return ()
+    tested = ", ".join(TESTED_SGLANG)
+    return (f"SGLang {version} is not a tested version ({tested}): flags are checked by name, their meaning is not",)
+
+
+def _engine_only(env: Mapping[str, str], secrets: Mapping[str, str]) -> tuple[str, ...]:
+    """Tokens of the hub and of buckets: the middleware and haproxy speak to SGLang alone."""
+    return tuple(sorted({*secrets, *(name for name in env if is_secret(name))} - {*NOT_FOR_THE_ENGINE}))
 
 
 def _engine(draft: Draft, chosen: Settings, where: Ports) -> Engine:

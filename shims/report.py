@@ -25,10 +25,9 @@ WIDEST = 48  # of a column; what is longer pushes its line, not everybody's
 
 def text(plan: Plan) -> str:
     vllm, sglang = catalogs()
-    inner = f"SGLang 127.0.0.1:{plan.ports.engine}, middleware 127.0.0.1:{plan.ports.middleware}"
     lines = [
         f"vllm-to-sglang {VERSION} in place of vLLM {vllm.version}; SGLang flags checked against {sglang.version}",
-        f"serving {' = '.join(plan.models)} on port {plan.ports.public} ({inner})",
+        _serving(plan),
     ]
     if plan.decisions:
         lines += ["", "given:", *_table(map(_row, plan.decisions))]
@@ -36,15 +35,31 @@ def text(plan: Plan) -> str:
         lines += ["", "added:", *_table([target, why] for target, why in plan.added)]
     for engine in plan.engines:
         lines += ["", f"{engine.name}: {' '.join(engine.argv)}"]
-    s = plan.settings
-    lines += ["", f"an engine that dies after it was ready: {_restart(s.restart)}"]
-    lame_duck = f"/health 503 for {s.lame_duck_seconds} s, then " if s.lame_duck_seconds else ""
     lines += [
-        f"on SIGTERM: {lame_duck}running requests have {s.drain_seconds} s to finish",
+        "",
+        *(_life(plan) if plan.front_door else ["this rank ends with the others; when it dies, the container ends"]),
         f"logs: {plan.facts.log_dir}; look inside: cd {plan.facts.run_dir} && supervisorctl status",
     ]
     lines += [f"WARNING: {warning}" for warning in plan.warnings]
     return "\n".join(lines) + "\n"
+
+
+def _serving(plan: Plan) -> str:
+    if not plan.front_door:
+        return f"a worker rank of {plan.models[0]}: SGLang alone, and nothing listens beyond its own loopback"
+    where = plan.unix_socket or f"port {plan.ports.public}"
+    inner = f"SGLang 127.0.0.1:{plan.ports.engine}, middleware 127.0.0.1:{plan.ports.middleware}"
+    return f"serving {' = '.join(plan.models)} on {where}{' with TLS' if plan.tls.certfile else ''} ({inner})"
+
+
+def _life(plan: Plan) -> list[str]:
+    s = plan.settings
+    lame_duck = f"/health 503 for {s.lame_duck_seconds} s, then " if s.lame_duck_seconds else ""
+    drain = f"have {s.drain_seconds} s to finish" if s.drain_seconds else "are cut"
+    return [
+        f"an engine that dies after it was ready: {_restart(s.restart)}",
+        f"on SIGTERM: {lame_duck}running requests {drain}",
+    ]
 
 
 def _restart(policy: str) -> str:

@@ -52,7 +52,10 @@ def read(env: Mapping[str, str], *, in_kubernetes: bool, drain_seconds: int | No
     # Without Kubernetes nothing needs time to hear that this server is going.
     lame_duck = _seconds(env, "VLLM_SHIM_LAME_DUCK_SECONDS", 5 if in_kubernetes else 0)
     rest = lame_duck + MIDDLEWARE_STOP_SECONDS + ENGINE_STOP_SECONDS + MARGIN_SECONDS
-    default = drain_seconds if drain_seconds is not None else max(1, GRACE_SECONDS - rest)
+    default = max(1, GRACE_SECONDS - rest)
+    if drain_seconds is not None:
+        # Counted from SIGTERM, as vLLM does: requests run on through the lame duck's seconds.
+        default = max(min(1, drain_seconds), drain_seconds - lame_duck)
     return Settings(
         engine=_command(env),
         restart=restart,

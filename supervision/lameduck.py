@@ -2,10 +2,10 @@
 `supervisor` begins it when it is asked to end, and stops nothing before it is over.
 """
 
-import socket
 import threading
 import time
 
+from supervision.haproxy_socket import ask
 from supervision.settings import Settings
 from supervision.signals import Wake
 
@@ -34,11 +34,7 @@ class LameDuck:
         if not seconds or path is None:
             return 0.0
         try:
-            with socket.socket(socket.AF_UNIX) as haproxy:
-                haproxy.settimeout(HAPROXY_PATIENCE_SECONDS)
-                haproxy.connect(str(path))
-                haproxy.sendall(MAKE_HEALTH_503)
-                haproxy.recv(4096)
+            ask(path, MAKE_HEALTH_503, HAPROXY_PATIENCE_SECONDS)
         except OSError:
             return 0.0  # no front door: nobody who could see it
         timer = threading.Timer(seconds, self._wake.poke)

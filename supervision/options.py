@@ -52,6 +52,9 @@ class Options(ServerOptions):  # type: ignore[misc]  # supervisor has no types
         fmt = "%(asctime)s %(levelname)s %(message)s\n"
         self.logger.addHandler(ChannelHandler(self.transcript.channel("supervisor"), fmt, self.loglevel))
 
+    def info(self, text: str) -> None:
+        self.logger.info(text)
+
     def warn(self, text: str) -> None:
         self.logger.warn(text)  # noqa: G010  # not logging's logger
 

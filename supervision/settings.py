@@ -23,6 +23,8 @@ class Settings:
     helper_crash_limit: int = 10  # the same for every other program
     lame_duck_seconds: float = 0  # /health is 503, and requests are still taken, so long before the stop begins
     haproxy_socket: Path | None = None  # where haproxy is told so
+    tls_dir: Path | None = None  # haproxy's certificate and key; watched, and taken up when they are renewed
+    worker_rank: bool = False  # an engine without a front door, one of several that only live together
     termination_log: Path = Path("/dev/termination-log")
 
 
@@ -40,6 +42,12 @@ def _absolute_path(text: str) -> Path:
     if not text.startswith("/"):
         raise ValueError("an absolute path")
     return Path(text)
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError("`yes` or `no`")
+    return text == "yes"
 
 
 def _count(text: str) -> int:
@@ -64,6 +72,8 @@ KEYS: Mapping[str, Callable[[str], Any]] = {
     "helper_crash_limit": _count,
     "lame_duck_seconds": _seconds,
     "haproxy_socket": _absolute_path,
+    "tls_dir": _absolute_path,
+    "worker_rank": _yes_or_no,
     "termination_log": _absolute_path,
 }
 
@@ -78,8 +88,8 @@ def parse(section: Mapping[str, str]) -> Settings:
         except ValueError as accepted:
             raise ValueError(f"[{SECTION}] {key}={text!r}: accepted is {accepted}") from None
     settings = Settings(**values)
-    if settings.engines and settings.ready_dir is None:
-        raise ValueError(f"[{SECTION}] names engines, and so needs ready_dir: an absolute path")
+    if settings.engines and settings.ready_dir is None and not settings.worker_rank:
+        raise ValueError(f"[{SECTION}] names engines, and so needs ready_dir: an absolute path (or worker_rank=yes)")
     return settings
 
 

@@ -10,6 +10,7 @@ from supervisor import supervisord
 from supervisor.states import STOPPED_STATES, SupervisorStates
 
 from supervision import orphans
+from supervision.certificates import Certificates
 from supervision.lameduck import LameDuck
 from supervision.options import Options
 from supervision.signals import ASK_TO_END
@@ -26,6 +27,7 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # supervisor ha
         super().__init__(options)
         self.sockets = KeptSockets()
         self.lame_duck = LameDuck(options.settings, options.wake)
+        self.certificates = Certificates(options.settings, options.info, options.warn)
         self._is_up = False
         self._asked_to_end_at: float | None = None
 
@@ -65,6 +67,12 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # supervisor ha
                 self._sweep()
             elif number in ASK_TO_END:
                 self._asked_to_end()
+
+    def tick(self, now: float | None = None) -> None:
+        """In each turn of the loop, at least once a second."""
+        super().tick(now)
+        if self.options.mood == SupervisorStates.RUNNING:
+            self.certificates.look()
 
     def ordered_stop_groups_phase_1(self) -> None:
         is_held = (

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from supervision.settings import Settings
 
 LONGEST_WAIT_SECONDS = 30.0
+LOST_RANK = "it is one of several ranks, which only live together: all must be started anew"
 
 
 class OnDeath(Enum):
@@ -24,6 +25,7 @@ class Policy:
     limit: int  # so many deaths ...
     window_seconds: float  # ... within so long end the container, whatever is said above
     end_reason: str = ""  # said when `once_ready` ends it
+    early_reason: str = "died before it was ready"  # said when `before_ready` ends it
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ class GiveUp:
 def policy_for(program: str, settings: Settings) -> Policy:
     if program not in settings.engines:
         return Policy(OnDeath.RESTART, OnDeath.RESTART, settings.helper_crash_limit, settings.crash_window_seconds)
+    if settings.worker_rank:
+        # Started again alone it would wait for ever: the others' collectives are gone with it.
+        return Policy(OnDeath.END, OnDeath.END, 1, settings.crash_window_seconds, early_reason=LOST_RANK)
     # A bad flag or a missing model is the same at the next try, so before it was ready there is none.
     return Policy(
         before_ready=OnDeath.END,
@@ -56,7 +61,7 @@ def judge(policy: Policy, *, was_ready: bool, deaths: Sequence[float], now: floa
     if on_death is OnDeath.END:
         if was_ready:
             return GiveUp(f"lost after it had been ready; {policy.end_reason}")
-        return GiveUp("died before it was ready")
+        return GiveUp(policy.early_reason)
     if recent >= policy.limit:
         return GiveUp(f"{recent} exits within {policy.window_seconds:g} s")
     if on_death is OnDeath.WAIT:

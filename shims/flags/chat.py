@@ -1,13 +1,12 @@
-"""Chat templates, tool calls, reasoning, images: how a conversation becomes a prompt, and an answer a message."""
+"""Chat templates: how a conversation becomes a prompt, and what a request may change about it."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from shims.flags.draft import Draft, PlanFile
-from shims.flags.record import Flag, Outcome, convert, drop, refused, same, vocabulary
-from shims.values.parsers import REASONING, TOOL_CALL
+from shims.flags.record import Flag, Outcome, already, convert, invalid, ours, refused
+from shims.values.shapes import compact
 
 JINJA_MARKS = "{}\n"  # vLLM's own test: a template that is no file must hold one of these
 RENDERED_TEMPLATE = "chat_template.jinja"
@@ -27,24 +26,41 @@ def chat_template(draft: Draft, value: str) -> Outcome:
     return draft.emit("--chat-template", f"{draft.facts.run_dir}/{RENDERED_TEMPLATE}", note=note)
 
 
-def limit_mm_per_prompt(draft: Draft, value: Any) -> Outcome:
-    """`{"image": 2}`, or vLLM 0.33.0's longer form `{"image": {"count": 2, ...}}`."""
-    counts: dict[str, int] = {}
-    for kind, limit in value.items() if isinstance(value, dict) else ():
-        count = limit.get("count") if isinstance(limit, dict) else limit
-        if not isinstance(count, int):
-            return refused(f"the limit of '{kind}' is not a number: {json.dumps(limit)}")
-        counts[kind] = count
-    if not counts:
-        return refused('give a JSON object such as {"image": 2}')
-    return draft.emit("--limit-mm-data-per-request", json.dumps(counts, separators=(",", ":")))
+def content_format(draft: Draft, value: str) -> Outcome:
+    if value == "auto":
+        return already("SGLang finds the format in the template, as vLLM does")
+    if value == "openai":
+        return refused("SGLang gives the template what the template asks for; leave it out if its parts are read there")
+    draft.ask(flatten_text_content=True)
+    return Outcome("ours", "the middleware makes one text of a message's text parts")
+
+
+def request_chat_template(draft: Draft, value: bool) -> Outcome:
+    draft.ask(trust_request_chat_template=value)
+    if not value:
+        return already("off by default: a request that brings a template is refused")
+    return draft.emit("--trust-request-chat-template", note="the middleware passes on the templates of requests")
+
+
+def request_mm_kwargs(draft: Draft, value: bool) -> Outcome:
+    draft.ask(trust_request_mm_kwargs=value)
+    if not value:
+        return already("off by default: a request that brings some is refused")
+    return Outcome(
+        "ours", "the middleware passes them on", "SGLang follows mm_processor_kwargs, and not media_io_kwargs"
+    )
+
+
+def template_kwargs(draft: Draft, value: Any) -> Outcome:
+    if not isinstance(value, dict):
+        return invalid('give a JSON object such as {"enable_thinking": false}')
+    return draft.emit("--default-chat-template-kwargs", compact(value)) if value else already("nothing is set")
 
 
 FLAGS: tuple[Flag, ...] = (
-    convert("--chat-template", chat_template),
-    convert("--tool-call-parser", vocabulary("--tool-call-parser", TOOL_CALL, "tool-call parser")),
-    convert("--reasoning-parser", vocabulary("--reasoning-parser", REASONING, "reasoning parser")),
-    drop("--enable-auto-tool-choice", "in SGLang the tool-call parser alone enables it"),
-    convert("--limit-mm-per-prompt", limit_mm_per_prompt),
-    same("--allowed-media-domains"),
+    convert("--chat-template", chat_template, to="--chat-template"),
+    convert("--chat-template-content-format", content_format),
+    convert("--trust-request-chat-template", request_chat_template, to="--trust-request-chat-template"),
+    ours("--trust-request-mm-kwargs", request_mm_kwargs),
+    convert("--default-chat-template-kwargs", template_kwargs, to="--default-chat-template-kwargs"),
 )

@@ -4,6 +4,7 @@ Called last by `translate`.
 
 from __future__ import annotations
 
+from shims.flags import model, sampling
 from shims.flags.draft import DEFAULT_MODEL, Decision, Draft
 from shims.values.parsers import MISTRAL_FAMILY
 
@@ -18,15 +19,17 @@ def complete(draft: Draft) -> None:
     draft.add_env("SGLANG_RETURN_ORIGINAL_LOGPROB", "1", "vLLM's logprobs are those before temperature")
     draft.add_env("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "0", "SGLang's own check takes a second a time")
     _tool_call_parser(draft)
+    model.complete(draft)
+    sampling.complete(draft)
 
 
 def _model(draft: Draft) -> None:
     positional = draft.command.positional if draft.command.entry == "serve" else None
-    model = positional or draft.given("--model")
-    if model is None:
+    name = positional or draft.given("--model")
+    if name is None:
         draft.added.append((f"--model-path {DEFAULT_MODEL}", "no model was given: vLLM's own default"))
         draft.warnings.append(f"no model was given: serving vLLM's default, {DEFAULT_MODEL}")
-    draft.model = model or DEFAULT_MODEL
+    draft.model = name or DEFAULT_MODEL
     draft.served_names = draft.served_names or (draft.model,)
 
 

@@ -15,6 +15,7 @@ from shims.cli import CommandLine
 from shims.facts import Facts
 from shims.flags.record import Action, Outcome, refused
 
+KEEP_ALIVE_SECONDS = 75  # longer than load balancers keep a connection: they must be the ones to close it
 DEFAULT_MODEL = "Qwen/Qwen3-0.6B"  # vLLM 0.33.0's own
 
 
@@ -73,6 +74,7 @@ class Draft:
     tls: Tls = field(default_factory=Tls)
     unix_socket: str = ""  # haproxy binds it instead of host and port
     drain_seconds: int | None = None
+    keep_alive_seconds: int = KEEP_ALIVE_SECONDS
     front_door: bool = True  # a worker rank of several nodes has none: its SGLang answers nobody
 
     def given(self, name: str, default: Any = None) -> Any:

@@ -46,8 +46,6 @@ def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Dra
     outcomes: dict[tuple[str, str], Outcome] = {}
     if command.positional is not None:
         _positional(draft, command)
-    if command.config is not None:
-        draft.decisions.append(Decision("--config", "flag", command.config, "ours", "", "its flags stand in this list"))
     for name, flag in TABLE.items():  # in the table's order: a composite rule may read what came before it
         if given := last.get(("vllm", name)):
             outcomes["vllm", name] = decide(draft, flag, given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 QUANTIZATION = {
     "auto_awq": "awq",
+    "auto-round": "auto-round",  # 0.11
     "auto_gptq": "gptq",
     "awq": "awq",
     "awq_marlin": "awq_marlin",
@@ -28,8 +29,17 @@ QUANTIZATION = {
     "moe_wna16": "moe_wna16",
     "mxfp4": "mxfp4",
     "mxfp8": "mxfp8",
+    "nvfp4": "modelopt_fp4",  # 0.8
     "nvfp4_per_token": "nvfp4_online",
+    "petit_nvfp4": "petit_nvfp4",  # 0.11
     "quark": "quark",
+}
+
+# Quantized while loading, and not to the last bit as vLLM does it.
+APPROXIMATE = {
+    "fp8_per_channel": "SGLang's fp8 chooses its own granularity of scales",
+    "fp8_per_tensor": "SGLang's fp8 chooses its own granularity of scales",
+    "nvfp4_per_token": "SGLang's nvfp4_online is near to it and not the same",
 }
 
 KV_CACHE_DTYPE = {

@@ -85,5 +85,13 @@ REASONING = {
     "step5": "deepseek-r1",  # vLLM registers its DeepSeek R1 parser under this name
 }
 
+# Not the same to the last mark.
+APART = {
+    "holo2": "a request that does not say `thinking` may come back with its reasoning in the content",
+    "hunyuan_a13b": "SGLang leaves the <answer> marks of the Hunyuan A13B model in the content",
+}
+# What a request may ask for, vLLM 0.33.0.
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
 # Model families whose tool calls are always Mistral's, by config.json's model_type or architecture, else by name.
 MISTRAL_FAMILY = ("mistral", "mixtral", "ministral", "magistral", "devstral", "codestral", "pixtral")

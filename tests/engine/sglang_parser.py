@@ -2,8 +2,8 @@
 what it understood. With `cpu_engine.launch` for what SGLang imports and a CPU does not have.
 
 Each answer is a JSON object: `error` with the parser's words, or `inexact` (flags that are no name of SGLang's own but
-a prefix of one), `wrong` (flags whose parsed value is not the one that was written) and `stray` (destinations that changed
-though no flag of theirs was given).
+a prefix of one), `wrong` (flags whose parsed value is not the one that was written) and `stray` (destinations that
+changed though no flag of theirs was given).
 """
 
 from __future__ import annotations

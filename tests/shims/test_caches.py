@@ -17,6 +17,7 @@ import pytest
 import render_config
 from shims import caches, cli, facts, places, plan
 from shims.catalog import catalogs
+from shims.exceptions import CommandLineError
 from shims.facts import Facts
 from shims.places import DEFAULTS, Places
 from shims.plan import Plan
@@ -245,7 +246,7 @@ def test_the_preview_takes_places_from_a_file(tmp_path: Path) -> None:
     file.write_text('{"places": {"root": "/c", "unwritable": ["HOME"]}}')
     assert facts.load(str(file)) == Facts(places=Places(root="/c", unwritable=frozenset({"HOME"})))
     file.write_text('{"places": {"rooot": "/c"}}')
-    with pytest.raises(facts.CommandLineError, match="places: unknown rooot"):
+    with pytest.raises(CommandLineError, match="places: unknown rooot"):
         facts.load(str(file))
 
 

@@ -61,6 +61,7 @@ def test_an_unknown_key_is_named_with_the_known_ones() -> None:
 def test_engines_need_a_place_for_their_ready_files() -> None:
     with pytest.raises(ValueError, match="ready_dir"):
         parse({"engines": "sglang"})
+    assert parse({"engines": "sglang", "worker_rank": "yes"}).worker_rank  # nobody waits for it
 
 
 def test_the_section_follows_supervisords_grammar_and_is_passed_over_by_supervisord(tmp_path: Path) -> None:

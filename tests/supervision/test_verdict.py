@@ -35,3 +35,10 @@ PATIENT = Policy(IN_PLACE.before_ready, IN_PLACE.once_ready, limit=100, window_s
 )
 def test_verdict(policy: Policy, was_ready: bool, deaths: list[float], verdict: Restart | GiveUp) -> None:
     assert judge(policy, was_ready=was_ready, deaths=deaths, now=1000) == verdict
+
+
+def test_a_worker_rank_ends_the_container_whatever_the_restart_policy_is() -> None:
+    policy = policy_for("engine", Settings(engines=("engine",), worker_rank=True, engine_restart="in-place"))
+    verdict = judge(policy, was_ready=False, deaths=[0.0], now=0.0)
+    assert isinstance(verdict, GiveUp)
+    assert "one of several ranks" in verdict.reason

@@ -1,0 +1,101 @@
+"""Answers. What vLLM's frontend flags change in them: usage, fingerprints, token names, comments in idle streams.
+`flags` puts these records into the table; the middleware is told by its policy.
+"""
+
+from __future__ import annotations
+
+from shims.flags.draft import Draft
+from shims.flags.record import Flag, Outcome, already, drop, dropped, invalid, ours, refuse
+
+NOT_YET = "not served yet; a value that is not vLLM's default gives a warning"
+NO_REQUEST_METRICS = "answers hold no `metrics`; the same times, for all requests together, stand in /metrics"
+
+
+def not_served_yet(draft: Draft, flag: str, what: str) -> Outcome:
+    """The policy holds it, the middleware does not do it yet. Remove a call when its part is there."""
+    draft.warnings.append(f"{flag}: {what} not served yet")
+    return dropped(f"{what} not served yet")
+
+
+def force_include_usage(draft: Draft, value: bool) -> Outcome:
+    """vLLM 0.33.0: in every chunk, whatever the request says. SGLang 0.5.23: at the end."""
+    draft.ask(force_include_usage=value)
+    if not value:
+        return already("off by default")
+    return draft.emit("--stream-response-default-include-usage", note="at the end of a stream, not in every chunk yet")
+
+
+def prompt_tokens_details(draft: Draft, value: bool) -> Outcome:
+    draft.ask(prompt_tokens_details=value)
+    return draft.emit("--enable-cache-report") if value else already("off by default")
+
+
+def sse_keep_alive(draft: Draft, value: int) -> Outcome:
+    if value < 0:
+        return invalid(f"{value} is less than 0: give a number of seconds, 0 for none")
+    draft.ask(sse_keep_alive_seconds=value)
+    if not value:
+        return already("vLLM's default: none")
+    return not_served_yet(draft, "--sse-keep-alive-interval", "keep-alive comments in an idle stream are")
+
+
+def tokenizer_info(draft: Draft, value: bool) -> Outcome:
+    draft.ask(tokenizer_info=value)
+    if not value:
+        return already("off by default")
+    return not_served_yet(draft, "--enable-tokenizer-info-endpoint", "/tokenizer_info is")
+
+
+def token_ids(draft: Draft, value: bool) -> Outcome:
+    draft.ask(return_tokens_as_token_ids=value)
+    if not value:
+        return already("off by default")
+    return not_served_yet(draft, "--return-tokens-as-token-ids", "token_id:N in the place of a token's text is")
+
+
+def fingerprint_mode(draft: Draft, value: str) -> Outcome:
+    draft.ask(fingerprint_mode=value)
+    if value == "full":
+        return already("vLLM's default")
+    if value == "none":
+        return Outcome("ours", "no system_fingerprint is sent")
+    return not_served_yet(draft, "--fingerprint-mode", "system_fingerprint is")
+
+
+def fingerprint_value(draft: Draft, value: str) -> Outcome:
+    draft.ask(fingerprint_value=value)
+    if draft.given("--fingerprint-mode") != "custom":
+        return dropped("used only with --fingerprint-mode custom, as in vLLM")
+    return dropped("see --fingerprint-mode")
+
+
+def response_role(draft: Draft, value: str) -> Outcome:
+    draft.ask(response_role=value)
+    if value == "assistant":
+        return already("vLLM's default")
+    return not_served_yet(draft, "--response-role", f"answers in the role of {value!r:.40} are")
+
+
+def per_request_metrics(draft: Draft, value: bool) -> Outcome:
+    if not value:
+        return already("off by default")
+    if draft.given("--disable-log-stats"):
+        return invalid("--disable-log-stats is given as well, which vLLM refuses: leave one of them out")
+    return dropped(NO_REQUEST_METRICS)
+
+
+FLAGS: tuple[Flag, ...] = (
+    ours("--enable-force-include-usage", force_include_usage, to="--stream-response-default-include-usage"),
+    ours("--response-role", response_role, to=NOT_YET),
+    ours("--enable-prompt-tokens-details", prompt_tokens_details, to="--enable-cache-report"),
+    ours("--sse-keep-alive-interval", sse_keep_alive, to=NOT_YET),
+    ours("--enable-tokenizer-info-endpoint", tokenizer_info, to=NOT_YET),
+    ours("--return-tokens-as-token-ids", token_ids, to=NOT_YET),
+    ours("--fingerprint-mode", fingerprint_mode, to=NOT_YET),
+    ours("--fingerprint-value", fingerprint_value, to=NOT_YET),
+    Flag("--enable-per-request-metrics", "drop", why=NO_REQUEST_METRICS, convert=per_request_metrics),
+    drop("--enable-flash-late-interaction", "how vLLM computes a score, not what it is"),
+    drop("--cohere-is-reasoning-model", "only /cohere/v2/chat reads it, which is not served"),
+    drop("--cohere-format", "only Cohere's own tokenizer mode reads it, which SGLang does not have"),
+    refuse("--anthropic-disabled-thinking-effort", "SGLang's /v1/messages has no such setting; leave it out"),
+)

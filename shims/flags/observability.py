@@ -1,0 +1,132 @@
+"""Metrics, traces, profiles and the watchdog. They watch the engine and change no answer.
+`flags` puts these records into the table; `logs` has the logs.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+from shims.flags.draft import Draft
+from shims.flags.record import Flag, Outcome, already, convert, drop, dropped, invalid, refused, rename, same
+
+# vLLM's families of histograms. SGLang has a setting for some; `custom` is its word for a list of token counts.
+FAMILIES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "request_latency": (("--bucket-e2e-request-latency",),),
+    "time_to_first_token": (("--bucket-time-to-first-token",),),
+    "inter_token_latency": (("--bucket-inter-token-latency",),),
+    "request_tokens": (("--prompt-tokens-buckets", "custom"), ("--generation-tokens-buckets", "custom")),
+    "iteration_tokens": (),
+    "request_params_n": (),
+    "request_num_preemptions": (),
+    "kv_cache_residency": (),
+}
+WATCHDOG_KEYS = ("timeout", "check_interval", "dump_dir")
+PROFILERS = ("torch", "cuda", "proton")
+NO_SUCH_METRICS = "SGLang has no such metrics"
+NO_JIT_MONITOR = "SGLang does not watch its compilers"
+DETAILS = "SGLang's spans hold their times in any case"
+# vLLM 0.33.0 serves none of its own metrics then; one who scales by them must not lose them here.
+STATS_STAY = "/metrics stays full, for scalers and dashboards; --log-level WARNING ends SGLang's lines about batches"
+
+
+def buckets(draft: Draft, value: Any) -> Outcome:
+    if not isinstance(value, dict):
+        return invalid('give a JSON object such as {"request_latency": [0.1, 1, 10]}')
+    for family, bounds in value.items():
+        if family not in FAMILIES:
+            return invalid(f"{family!r} is no family of histograms; vLLM has {', '.join(FAMILIES)}")
+        if not _are_bounds(bounds):
+            return invalid(f"{family}: give a list of numbers above 0, each greater than the one before")
+    flags = [(*words, *map(_number, bounds)) for family, bounds in value.items() for words in FAMILIES[family]]
+    lost = [family for family in value if not FAMILIES[family]]
+    note = f"SGLang has no histogram for {', '.join(lost)}" if lost else ""
+    return draft.emit_all(*flags, note=note) if flags else dropped(note or "it names no family")
+
+
+def _are_bounds(bounds: Any) -> bool:
+    numbers = isinstance(bounds, list) and all(type(bound) in (int, float) for bound in bounds)
+    # An integer of JSON may be too large for a float.
+    if not numbers or not bounds or not all(0 < bound < 1e300 and math.isfinite(bound) for bound in bounds):
+        return False
+    return all(smaller < larger for smaller, larger in pairwise(bounds))
+
+
+def _number(bound: float) -> str:
+    return str(int(bound)) if float(bound).is_integer() and bound < 1e15 else repr(float(bound))
+
+
+def traces_endpoint(draft: Draft, value: str) -> Outcome:
+    """As it is: SGLang 0.5.23 gives it to the same exporter as vLLM, for which `https` means TLS, and which speaks
+    HTTP where OTEL_EXPORTER_OTLP_TRACES_PROTOCOL says so."""
+    if any(character.isspace() for character in value) or not value.isprintable():
+        return invalid(f"{value!r} is not an address: give one such as http://collector:4317")
+    return draft.emit_all(("--enable-trace",), ("--otlp-traces-endpoint", value), note="spans are SGLang's, not vLLM's")
+
+
+def detailed_traces(draft: Draft, value: list[str]) -> Outcome:
+    if not draft.given("--otlp-traces-endpoint"):
+        return invalid("vLLM wants --otlp-traces-endpoint as well: give both")
+    return dropped(DETAILS)
+
+
+def profiler(draft: Draft, value: Any) -> Outcome:
+    """SGLang's profiler takes all but the folder from the request that starts it."""
+    if not isinstance(value, dict):
+        return invalid('give a JSON object such as {"profiler": "torch", "torch_profiler_dir": "/profiles"}')
+    kind, folder = value.get("profiler"), value.get("torch_profiler_dir", "")
+    if kind is None:
+        return (
+            already("it names no profiler") if not folder else invalid("torch_profiler_dir is for the torch profiler")
+        )
+    if kind not in PROFILERS:
+        return invalid(f"profiler {kind!r} is none of {', '.join(PROFILERS)}")
+    if kind == "cuda":
+        return dropped("the request that starts it asks for it, with the activity CUDA_PROFILER")
+    if kind == "proton":
+        return dropped("SGLang has no Proton profiler; its torch profiler needs no setting")
+    if not isinstance(folder, str) or not folder:
+        return invalid("torch_profiler_dir is missing: name the folder for the traces")
+    if "://" in folder:
+        return refused(f"torch_profiler_dir {folder!r} is no folder: SGLang writes its traces to a disk")
+    others = sorted(set(value) - {"profiler", "torch_profiler_dir"})
+    note = f"the request that starts it says {', '.join(others)}" if others else ""
+    return draft.set_env("SGLANG_TORCH_PROFILER_DIR", folder, note)
+
+
+def watchdog(draft: Draft, value: Any) -> Outcome:
+    """vLLM 0.33.0 dumps the stacks of a stuck process, if it has a folder to, and lets it live. In SGLang 0.5.23
+    that is the soft watchdog; --watchdog-timeout is another, which kills."""
+    if not isinstance(value, dict):
+        return invalid('give a JSON object such as {"timeout": 300, "dump_dir": "/dumps"}')
+    if unknown := sorted(set(value) - set(WATCHDOG_KEYS)):
+        return invalid(f"it has no {unknown[0]!r}: it has {', '.join(WATCHDOG_KEYS)}")
+    timeout = value.get("timeout", 300)
+    for name, seconds in (("timeout", timeout), ("check_interval", value.get("check_interval", 10))):
+        if type(seconds) is not int or not 0 < seconds < 1 << 31:
+            return invalid(f"{name} {seconds!r:.30} is not a number of seconds above 0")
+    if not value.get("dump_dir"):
+        return already("without dump_dir vLLM's watchdog is off")
+    return draft.emit("--soft-watchdog-timeout", timeout, note="the stacks go to SGLang's log, not to dump_dir")
+
+
+FLAGS: tuple[Flag, ...] = (
+    drop("--disable-log-stats", STATS_STAY),
+    drop("--aggregate-engine-logging", "one SGLang writes one log"),
+    convert("--otlp-traces-endpoint", traces_endpoint, to="--enable-trace --otlp-traces-endpoint"),
+    Flag("--collect-detailed-traces", "drop", why=DETAILS, convert=detailed_traces),
+    drop("--show-hidden-metrics-for-version", "metrics that vLLM has hidden are not made here"),
+    same("--enable-mfu-metrics"),
+    drop("--kv-cache-metrics", NO_SUCH_METRICS),
+    drop("--kv-cache-metrics-sample", NO_SUCH_METRICS),
+    convert("--custom-histogram-buckets", buckets, to="--bucket-... and --...-tokens-buckets"),
+    drop("--cudagraph-metrics", NO_SUCH_METRICS),
+    rename("--enable-layerwise-nvtx-tracing", "--enable-layerwise-nvtx-marker"),
+    drop("--enable-logging-iteration-details", "SGLang logs its batches in a form of its own"),
+    drop("--jit-monitor-mode", NO_JIT_MONITOR),
+    drop("--jit-monitor-verbose", NO_JIT_MONITOR),
+    convert("--profiler-config", profiler, to="SGLANG_TORCH_PROFILER_DIR"),
+    convert("--watchdog-config", watchdog, to="--soft-watchdog-timeout"),
+    drop("--fail-on-environ-validation", "every VLLM_ variable has its own line in the report of the start"),
+)

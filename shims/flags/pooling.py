@@ -1,0 +1,46 @@
+"""Models that answer with vectors or classes: --runner and --convert, and --task and the pooler's flags.
+SGLang 0.5.23 knows such a model by its architecture, and makes vectors of any other with --is-embedding.
+"""
+
+from __future__ import annotations
+
+from shims.flags.draft import Draft
+from shims.flags.record import Flag, Outcome, already, convert, refuse, refused
+
+TO = "--is-embedding"
+GENERATIVE = ("ForCausalLM", "ForConditionalGeneration")
+POOLER = "SGLang reads how to pool from the checkpoint alone, and another pooling is another vector; leave it out"
+VECTORS = ("embed", "embedding", "pooling", "score")
+CLASSES = ("classify", "reward")
+
+
+def kind(draft: Draft, value: str) -> Outcome:
+    if value in VECTORS:
+        return draft.emit(TO)
+    if value in CLASSES:
+        return _classes(draft, value)
+    if value == "draft":
+        return refused("a draft serves nobody by itself: give it in --speculative-config")
+    return already("SGLang generates, unless the model's architecture says otherwise")
+
+
+def _classes(draft: Draft, value: str) -> Outcome:
+    architectures = [str(name) for name in _listed(draft.facts.model_config.get("architectures"))]
+    if any(name.endswith(GENERATIVE) for name in architectures):
+        return refused(f"SGLang cannot make a model of classes or scores out of {architectures[0]}")
+    if not architectures:
+        draft.warnings.append(f"{value}: if the checkpoint has no classification head, SGLang answers with vectors")
+    return draft.emit(TO)
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+FLAGS: tuple[Flag, ...] = (
+    convert("--runner", kind, to=TO),
+    convert("--convert", kind, to=TO),
+    convert("--task", kind, to=TO),
+    refuse("--pooler-config", POOLER),
+    refuse("--override-pooler-config", POOLER),
+)

@@ -1,0 +1,57 @@
+"""--shutdown-timeout: how long running requests go on after SIGTERM."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import httpx
+import pytest
+
+from tests.server import Server, wait_for
+from tests.stack.conftest import Serve
+
+pytestmark = pytest.mark.stack
+
+
+def streaming(server: Server) -> tuple[threading.Thread, list[str]]:
+    """A stream of ten seconds that has begun: its lines, and the thread that reads them."""
+    lines: list[str] = []
+    body = {"model": "stand-in", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100, "stream": True}
+
+    def read() -> None:
+        headers = {"x-standin-delay-ms": "100"}
+        with (
+            httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client,
+            client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer,
+        ):
+            try:
+                lines.extend(line for line in answer.iter_lines() if line)
+            except httpx.TransportError:
+                lines.append("cut")
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    engine = f"http://127.0.0.1:{server.port + 1}/_stats"
+    wait_for(lambda: httpx.get(engine, trust_env=False).json()["active"] == 2, "the request at the engine")
+    return thread, lines
+
+
+def test_0_cuts_them_at_once(serve: Serve) -> None:
+    server = serve("stand-in", "--shutdown-timeout", "0")
+    server.wait_ready()
+    thread, lines = streaming(server)
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 8
+    thread.join()
+    assert lines[-1] == "cut"
+
+
+def test_time_enough_lets_them_end(serve: Serve) -> None:
+    server = serve("stand-in", "--shutdown-timeout", "40")
+    server.wait_ready()
+    thread, lines = streaming(server)
+    assert server.stop() == 0
+    thread.join()
+    assert lines[-1] == "data: [DONE]"
