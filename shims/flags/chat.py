@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shims.flags.answers import not_served_yet
 from shims.flags.draft import Draft, PlanFile
 from shims.flags.record import Flag, Outcome, already, convert, invalid, ours, refused
 from shims.values.shapes import compact
@@ -32,7 +33,7 @@ def content_format(draft: Draft, value: str) -> Outcome:
     if value == "openai":
         return refused("SGLang gives the template what the template asks for; leave it out if its parts are read there")
     draft.ask(flatten_text_content=True)
-    return Outcome("ours", "the middleware makes one text of a message's text parts")
+    return not_served_yet(draft, "--chat-template-content-format string", "one text made of a message's text parts is")
 
 
 def request_chat_template(draft: Draft, value: bool) -> Outcome:
@@ -59,8 +60,12 @@ def template_kwargs(draft: Draft, value: Any) -> Outcome:
 
 FLAGS: tuple[Flag, ...] = (
     convert("--chat-template", chat_template, to="--chat-template"),
-    convert("--chat-template-content-format", content_format),
+    convert(
+        "--chat-template-content-format",
+        content_format,
+        to="auto is accepted, openai refused; string is for the middleware",
+    ),
     convert("--trust-request-chat-template", request_chat_template, to="--trust-request-chat-template"),
-    ours("--trust-request-mm-kwargs", request_mm_kwargs),
+    ours("--trust-request-mm-kwargs", request_mm_kwargs, to="the middleware refuses them by default"),
     convert("--default-chat-template-kwargs", template_kwargs, to="--default-chat-template-kwargs"),
 )

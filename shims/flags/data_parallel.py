@@ -105,7 +105,7 @@ FLAGS: tuple[Flag, ...] = (
     convert("--data-parallel-size-local", size_local, to="--nnodes"),
     convert("--data-parallel-address", address, to="--dist-init-addr"),
     convert("--data-parallel-rpc-port", rpc_port, to="--dist-init-addr"),
-    convert("--data-parallel-backend", backend),
+    convert("--data-parallel-backend", backend, to="mp is accepted, ray refused"),
     refuse("--data-parallel-hybrid-lb", EVERY_NODE),
     convert("--data-parallel-external-lb", external_load_balancer, "one server a rank"),
     refuse(

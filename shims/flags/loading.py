@@ -76,7 +76,11 @@ FLAGS: tuple[Flag, ...] = (
     ),
     convert("--safetensors-prefetch-num-threads", prefetch_threads, to="--weight-loader-prefetch-num-threads"),
     drop("--safetensors-prefetch-block-size", "SGLang prefetches in blocks of its own size (speed only)"),
-    convert("--ignore-patterns", ignore_patterns),
+    convert(
+        "--ignore-patterns",
+        ignore_patterns,
+        to="ignored with a warning: SGLang has its own list of what it does not download",
+    ),
     drop("--use-tqdm-on-load", "SGLang always shows its progress"),
     drop("--pt-load-map-location", "SGLang reads .pt files into the CPU's memory first"),
 )

@@ -90,7 +90,7 @@ def pruning_rate(draft: Draft, value: float) -> Outcome:
 
 
 FLAGS: tuple[Flag, ...] = (
-    ours("--allowed-local-media-path", local_media_path),
+    ours("--allowed-local-media-path", local_media_path, to="the middleware refuses every other file"),
     same("--allowed-media-domains"),
     convert("--limit-mm-per-prompt", limit_mm_per_prompt, to="--limit-mm-data-per-request"),
     same("--language-model-only"),
@@ -111,7 +111,7 @@ FLAGS: tuple[Flag, ...] = (
     drop("--mm-encoder-fp8-scale-save-path", ENCODER_FP8),
     drop("--mm-encoder-fp8-scale-save-margin", ENCODER_FP8),
     refuse("--interleave-mm-strings", "SGLang puts media where the chat template does; leave it out"),
-    convert("--video-pruning-rate", pruning_rate),
+    convert("--video-pruning-rate", pruning_rate, to="0 is accepted, else refused: SGLang reads videos whole"),
     drop("--video-pruning-method", "it has an effect with --video-pruning-rate alone, which is refused"),
     drop("--skip-mm-profiling", "SGLang does not profile media at the start"),
     drop("--mm-tensor-ipc", OWN),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from shims.catalog import catalogs
 from shims.flags import world
 from shims.flags.draft import Draft
-from shims.flags.record import Flag, Outcome, already, convert, drop, dropped, invalid, refused
+from shims.flags.record import Flag, Outcome, already, convert, drop, dropped, invalid, ours, refused
 
 ADDRESS = re.compile(r"[A-Za-z0-9._:%\[\]-]+")
 MASTER_ADDR, MASTER_PORT = "127.0.0.1", 29501  # vLLM 0.33.0's defaults
@@ -175,7 +175,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("--node-rank", "same", to="--node-rank", convert=node_rank),
     convert("--master-addr", master_addr, to="--dist-init-addr"),
     convert("--master-port", master_port, to="--dist-init-addr"),
-    Flag("--headless", "ours", convert=headless),
+    ours("--headless", headless, to="SGLang alone, without a front door"),
     convert("--api-server-count", api_server_count, "one process serves here"),
     drop("--ray-workers-use-nsight", "Nsight is attached from outside, around SGLang's own command"),
 )

@@ -105,8 +105,12 @@ def complete(draft: Draft) -> None:
 
 FLAGS: tuple[Flag, ...] = (
     convert("--generation-config", generation_config, to="--sampling-defaults"),
-    ours("--override-generation-config", override_generation_config),
-    ours("--max-logprobs", max_logprobs),
+    ours(
+        "--override-generation-config",
+        override_generation_config,
+        to="the middleware puts it into requests that do not say",
+    ),
+    ours("--max-logprobs", max_logprobs, to="the middleware refuses requests beyond it"),
     convert("--logprobs-mode", logprobs_mode, to=ORIGINAL),
     refuse("--logits-processors", CLASSES),
     refuse("--logits-processor-pattern", CLASSES),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shims.flags import world
 from shims.flags.draft import Draft
-from shims.flags.record import Flag, Outcome, already, convert, drop, invalid, refuse, refused
+from shims.flags.record import Flag, Outcome, already, convert, drop, invalid, ours, refuse, refused
 
 # SGLang 0.5.23 asserts that its page divides the prefill chunk; its own choices of page go up to 64 (trtllm, FlashMLA).
 PAGE = 64
@@ -107,7 +107,7 @@ FLAGS: tuple[Flag, ...] = (
     convert("--max-num-batched-tokens", max_num_batched_tokens, to="--chunked-prefill-size --max-prefill-tokens"),
     convert("--enable-chunked-prefill", chunked_prefill, to="--chunked-prefill-size -1"),
     convert("--max-num-queued-reqs", max_num_queued_reqs, to="--max-queued-requests"),
-    Flag("--max-num-queued-tokens", "ours", convert=max_num_queued_tokens),
+    ours("--max-num-queued-tokens", max_num_queued_tokens, to="for the middleware, which does not act on it yet"),
     convert(
         "--scheduling-policy",
         scheduling_policy,

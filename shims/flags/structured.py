@@ -93,6 +93,10 @@ FLAGS: tuple[Flag, ...] = (
     convert("--structured-outputs-config", config, to=f"{BACKEND} {NO_WHITESPACE}"),
     convert("--guided-decoding-backend", guided_backend, to=BACKEND),
     convert("--guided-decoding-disable-any-whitespace", no_whitespace, to=NO_WHITESPACE),
-    convert("--guided-decoding-disable-additional-properties", no_additional_properties),
+    convert(
+        "--guided-decoding-disable-additional-properties",
+        no_additional_properties,
+        to="refused where true: SGLang has no such rule",
+    ),
     drop("--guided-decoding-disable-fallback", "SGLang has one back end and never falls back to another"),
 )

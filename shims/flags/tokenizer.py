@@ -23,7 +23,11 @@ def tokenizer_mode(draft: Draft, value: str) -> Outcome:
 FLAGS: tuple[Flag, ...] = (
     rename("--tokenizer", "--tokenizer-path"),
     convert("--tokenizer-mode", tokenizer_mode, to="--tokenizer-mode"),
-    convert("--tokenizer-revision", same_revision("tokenizer")),
+    convert(
+        "--tokenizer-revision",
+        same_revision("tokenizer"),
+        to="accepted where it is --revision, else refused: SGLang has one revision for all files",
+    ),
     same("--skip-tokenizer-init", "endpoints that take text do not work then, in either server"),
     drop("--tokenizer-pool-size", POOL),
     drop("--tokenizer-pool-type", POOL),

@@ -85,14 +85,14 @@ FLAGS: tuple[Flag, ...] = (
     convert(
         "--tool-call-parser", vocabulary("--tool-call-parser", TOOL_CALL, "tool-call parser"), to="--tool-call-parser"
     ),
-    convert("--enable-auto-tool-choice", auto_tool_choice),
+    convert("--enable-auto-tool-choice", auto_tool_choice, to="in SGLang the tool-call parser alone enables it"),
     refuse("--tool-parser-plugin", PLUGIN),
     convert("--tool-strict-level", tool_strict_level, to="SGLANG_TOOL_STRICT_LEVEL"),
-    convert("--exclude-tools-when-tool-choice-none", exclude_tools),
+    convert("--exclude-tools-when-tool-choice-none", exclude_tools, to="SGLang always does"),
     same("--tool-server"),
     convert("--reasoning-parser", reasoning_parser, to="--reasoning-parser"),
     refuse("--reasoning-parser-plugin", PLUGIN),
     convert("--reasoning-config", reasoning_config, to="--reasoning-parser"),
-    ours("--reasoning-effort-map", effort_map),
+    ours("--reasoning-effort-map", effort_map, to="the middleware rewrites requests"),
     drop("--enable-reasoning", "the parser alone enables it, as in vLLM since 0.9"),
 )

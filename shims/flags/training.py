@@ -32,7 +32,7 @@ FLAGS: tuple[Flag, ...] = (
         "--weight-transfer-config",
         "SGLang receives weights by another protocol: update them from disk (/reload_weights), or leave it out",
     ),
-    convert("--worker-cls", worker_cls),
+    convert("--worker-cls", worker_cls, to="auto is accepted, a class refused: SGLang has its own workers"),
     refuse("--worker-extension-cls", CLASSES),
     refuse("--additional-config", "it configures a hardware plugin of vLLM's, which SGLang cannot load; leave it out"),
     drop("--engram-config", "it says where vLLM keeps a model's Engram tables (memory only)"),

@@ -25,6 +25,7 @@ def test_every_flag_of_vllms_catalog_has_one_record() -> None:
 
 
 def test_a_record_that_ignores_or_refuses_says_why() -> None:
+    assert [f.name for f in TABLE.values() if not f.why and not f.to] == []
     assert [f.name for f in TABLE.values() if f.action in ("drop", "refuse") and not f.why] == []
     assert [f.name for f in TABLE.values() if f.action in ("same", "rename") and not (f.to or f.convert)] == []
     assert [f.name for f in TABLE.values() if f.action in ("convert", "ours") and f.convert is None] == []
