@@ -10,7 +10,7 @@ DRY ?=
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help install engine run docs bench check format test catalog image test-image clean
+.PHONY: help install engine run docs bench soak check format test catalog image test-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ endif
 
 format: install ## ruff format
 	@.venv/bin/ruff format .
+
+soak: install ## what is too long for `make test`: vLLM's own parser beside ours
+	@.venv/bin/pytest -m soak
 
 docs: install ## docs/flags.md, docs/environment.md and the README's table, from the tables
 	@.venv/bin/python -m shims.document

@@ -17,6 +17,8 @@ from shims.values.sizes import human_int
 
 LIMITS = "--limit-mm-per-prompt"
 
+HELP = "--help"
+
 
 def canonical_argv(argv: Sequence[str]) -> list[str]:
     """Raises CommandLineError for a prefix that could mean several flags."""
@@ -35,8 +37,9 @@ def canonical(token: str) -> str:
     matches = sorted(_matches(vllm, name), key=len)
     flags = {(vllm.by_spelling[match].name, match in vllm.by_spelling[match].negations) for match in matches}
     glued = not name.startswith("--") and name[:2] in vllm.by_spelling
-    if len(flags) + glued > 1:
-        candidates = [*matches, *([name[:2]] if glued else [])]
+    help_too = len(name) > 2 and HELP.startswith(name)
+    if flags and len(flags) + glued + help_too > 1:
+        candidates = [*([HELP] if help_too else []), *matches, *([name[:2]] if glued else [])]
         raise CommandLineError(f"ambiguous option: {name} could match {', '.join(candidates)}")
     if glued:
         return f"{token[:2]}={token[2:].removeprefix('=')}"

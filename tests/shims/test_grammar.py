@@ -63,6 +63,7 @@ def test_a_number_or_a_path_is_no_dotted_key() -> None:
         (["--speculative-config.method"], "expected one argument"),
         (["--speculative-config..a", "1"], "a key between its dots is empty"),
         (["--data-parallel", "2"], "ambiguous option: --data-parallel could match --data-parallel-"),
+        (["--he"], "ambiguous option: --he could match --help, --headless"),
         (["-d", "2"], "ambiguous option: -d could match"),
         (["--enable-prefix-caching=true"], "ignored explicit argument 'true'"),
     ],

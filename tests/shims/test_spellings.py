@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, assume, given, settings
@@ -34,26 +34,24 @@ def essence(words: Sequence[str], env: Mapping[str, str] | None = None) -> Any:
     return argv, engine.env, made.models, made.policy, made.tls, made.api_keys, made.host, made.ports, outcomes
 
 
-@st.composite
-def spelled(draw: st.DrawFn, words: tuple[str, ...]) -> list[str]:
-    """The same flag and values, written another way. Only the first flag of a sample of several is rewritten."""
-    name, *values = words
+def ways(words: tuple[str, ...]) -> list[str]:
+    name, values, _ = _parts(words)
     flag = VLLM.by_spelling[name]
-    rest: list[str] = []
-    following = next((i for i, value in enumerate(values) if value.startswith("--")), len(values))
-    values, rest = values[:following], values[following:]
-    document = _document(values)
-    ways = ["plain", "short", *(("underscores", "prefix") if name.startswith("--") else ())]
+    found = ["plain", "short", *(("underscores", "prefix") if name.startswith("--") else ())]
     if len(values) == 1 and flag.arity != "switch":
-        ways.append("equals")
-    if document and flag.type.startswith("json"):
-        ways.append("dotted")
-    way = draw(st.sampled_from(ways))
+        found.append("equals")
+    if _document(values) and flag.type.startswith("json"):
+        found.append("dotted")
+    return found
+
+
+def respelled(words: tuple[str, ...], way: str, choose: Callable[[Sequence[str]], str]) -> list[str]:
+    """The same flag and values, written another way. Only the first flag of a sample of several is rewritten."""
+    name, values, rest = _parts(words)
+    flag = VLLM.by_spelling[name]
     if way == "short":
-        same = [
-            s for s in (flag.spellings if name in flag.spellings else flag.negations) if VLLM.by_spelling[s] is flag
-        ]
-        name = draw(st.sampled_from(same))
+        same = flag.spellings if name in flag.spellings else flag.negations
+        name = choose([spelling for spelling in same if VLLM.by_spelling[spelling] is flag])
     elif way == "underscores":
         name = "--" + name[2:].replace("-", "_")
     elif way == "prefix":
@@ -61,8 +59,21 @@ def spelled(draw: st.DrawFn, words: tuple[str, ...]) -> list[str]:
     elif way == "equals":
         return [f"{name}={values[0]}", *rest]
     elif way == "dotted":
-        return [*(word for path, value in _leaves(document) for word in (f"{name}.{path}", value)), *rest]
+        return [*(word for path, value in _leaves(_document(values)) for word in (f"{name}.{path}", value)), *rest]
     return [name, *values, *rest]
+
+
+@st.composite
+def spelled(draw: st.DrawFn, words: tuple[str, ...]) -> list[str]:
+    way = draw(st.sampled_from(ways(words)))
+    return respelled(words, way, lambda choices: draw(st.sampled_from(choices)))
+
+
+def _parts(words: tuple[str, ...]) -> tuple[str, list[str], list[str]]:
+    """The flag, its own values, and what follows them."""
+    name, *values = words
+    following = next((i for i, value in enumerate(values) if value.startswith("--")), len(values))
+    return name, values[:following], values[following:]
 
 
 def _document(values: Sequence[str]) -> dict[str, Any]:
