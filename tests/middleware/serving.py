@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 import uvicorn
 
 from middleware.app import create_app
@@ -80,8 +81,9 @@ def process(*command: str, env: Mapping[str, str] | None = None, **options: Any)
 class Served:
     """Something that answers HTTP on a port of loopback."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, running: subprocess.Popen[str] | None = None) -> None:
         self.port = port
+        self.process = running
         self.url = f"http://127.0.0.1:{port}"
         self.client = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
 
@@ -95,6 +97,13 @@ class Served:
         stats: dict[str, Any] = self.get("/_stats").json()
         return stats
 
+    def crash(self, code: int = 1) -> None:
+        """Ends the stand-in at once; when this returns the kernel has closed all that it had open."""
+        assert self.process is not None
+        with pytest.raises(httpx.RemoteProtocolError):
+            self.get(f"/_exit?code={code}")
+        self.process.wait(PATIENCE)
+
     def raw(self, request: bytes) -> bytes:
         """What comes back for these bytes, up to the end of the connection."""
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as sock:
@@ -106,8 +115,8 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(port: int) -> Iterator[Served]:
-    server = Served(port)
+def served(port: int, running: subprocess.Popen[str] | None = None) -> Iterator[Served]:
+    server = Served(port, running)
     with server.client:
         yield server
 
@@ -116,7 +125,8 @@ def served(port: int) -> Iterator[Served]:
 def stand_in(*args: str, **env: str) -> Iterator[Served]:
     port = free_port()
     quick = {"STANDIN_CHILDREN": "0", "STANDIN_QUIET": "1", **env}
-    with process(sys.executable, str(STAND_IN), "--port", str(port), *args, env=quick), served(port) as server:
+    command = (sys.executable, str(STAND_IN), "--port", str(port), *args)
+    with process(*command, env=quick) as running, served(port, running) as server:
         wait_for(lambda: status_of(f"{server.url}/_stats") == 200, "the stand-in listens")
         yield server
 

@@ -48,8 +48,7 @@ def test_an_engine_that_fails_before_it_answers_is_502_in_vllms_shape(sent: byte
 
 def test_an_engine_that_refuses_connections_is_503_with_retry_after() -> None:
     with stand_in() as engine, middleware(engine.port) as front:
-        with pytest.raises(httpx.RemoteProtocolError):
-            engine.get("/_exit")
+        engine.crash()
         # At once, be it the byte path that finds nobody there or the engine's state that knows already.
         answer = front.post("/v1/chat/completions", json={"messages": []})
         assert answer.status_code == 503
