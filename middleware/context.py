@@ -15,7 +15,9 @@ from middleware.load import Load
 from middleware.settings import Settings
 
 # No limit on connections: with httpx's hundred, a hundred slow scrapes would hold up the next health check.
-CONTROL_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+# SGLang closes what was idle for 5 s (SGLANG_TIMEOUT_KEEP_ALIVE), and so would httpx: who then sends first loses the
+# call, and a check that is lost is an engine that is gone.
+CONTROL_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
 
 
 @dataclass(frozen=True, slots=True)

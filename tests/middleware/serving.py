@@ -85,7 +85,9 @@ class Served:
         self.port = port
         self.process = running
         self.url = f"http://127.0.0.1:{port}"
-        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
+        # uvicorn closes what was idle for 5 s: a connection that is used again just then would be lost.
+        limits = httpx.Limits(keepalive_expiry=2.0)
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False, limits=limits)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.client.get(path, **options)

@@ -160,3 +160,25 @@ def test_word_is_left_whole_and_anew(tmp_path: Path) -> None:
 def test_word_that_cannot_be_left_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     leave_word(tmp_path / "missing" / "ready")
     assert "cannot be written: No such file or directory" in caplog.text
+
+
+def test_a_connection_that_the_engine_may_be_about_to_close_is_not_used_for_a_check() -> None:
+    async def once_a_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened = asyncio.get_running_loop().time()
+        while head := await read_head(reader):
+            if asyncio.get_running_loop().time() - opened > 2.5:
+                return  # Closed just as the check arrives.
+            writer.write(LISTING if b"/v1/models" in head else HEALTHY)
+            await writer.drain()
+
+    async def main() -> None:
+        async with asyncio.timeout(PATIENCE), scripted(once_a_connection) as port:
+            engine = Engine()
+            async with control_client(Settings(upstream_host="127.0.0.1", upstream_port=port)) as control:
+                watcher = Watcher(engine, control, None)
+                await watcher.poll()
+                await asyncio.sleep(3)
+                await watcher.poll()
+        assert engine.state is State.READY
+
+    asyncio.run(main())
