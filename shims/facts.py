@@ -45,6 +45,12 @@ class Facts:
     logging_config: Mapping[str, Any] | None = None  # what VLLM_LOGGING_CONFIG_PATH names; None: not to be read
     places: Places = field(default_factory=Places)
 
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """As the model's config.json lists them; whatever else stands there is SGLang's to judge."""
+        listed = self.model_config.get("architectures")
+        return tuple(map(str, listed)) if isinstance(listed, list) else ()
+
 
 def gather(command: CommandLine, env: Mapping[str, str]) -> Facts:
     model = command.positional or command.last("--model", "")

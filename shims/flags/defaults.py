@@ -49,7 +49,7 @@ def _tool_call_parser(draft: Draft) -> None:
 def _mistral(draft: Draft) -> str | None:
     config = draft.facts.model_config
     if config:
-        names = [str(config.get("model_type", "")), *map(str, config.get("architectures") or ())]
+        names = [str(config.get("model_type", "")), *draft.facts.architectures]
         return next((name for name in names if name.lower().startswith(MISTRAL_FAMILY)), None)
     name = draft.model.rstrip("/").rpartition("/")[2].lower()
     return next((family for family in MISTRAL_FAMILY if family in name), None)

@@ -33,8 +33,8 @@ def prefill_context_parallel_size(draft: Draft, value: int) -> Outcome:
         return already("1: no context parallelism") if value == 1 else invalid(f"{value}: give 1 or more")
     if draft.given("--decode-context-parallel-size", 1) > 1:
         return refused("SGLang cannot combine it with --decode-context-parallel-size; leave one of them out")
-    architectures = str(draft.facts.model_config.get("architectures"))
-    strategy = "interleave" if any(name in architectures for name in INTERLEAVED) else "zigzag"
+    architectures = draft.facts.architectures
+    strategy = "interleave" if any(known in name for name in architectures for known in INTERLEAVED) else "zigzag"
     draft.warnings.append("--prefill-context-parallel-size: SGLang has it for few architectures; watch its start")
     return draft.emit_all(
         ("--tp-size", world.of(draft).tp_size),

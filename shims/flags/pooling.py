@@ -25,16 +25,12 @@ def kind(draft: Draft, value: str) -> Outcome:
 
 
 def _classes(draft: Draft, value: str) -> Outcome:
-    architectures = [str(name) for name in _listed(draft.facts.model_config.get("architectures"))]
+    architectures = draft.facts.architectures
     if any(name.endswith(GENERATIVE) for name in architectures):
         return refused(f"SGLang cannot make a model of classes or scores out of {architectures[0]}")
     if not architectures:
         draft.warnings.append(f"{value}: if the checkpoint has no classification head, SGLang answers with vectors")
     return draft.emit(TO)
-
-
-def _listed(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 FLAGS: tuple[Flag, ...] = (
