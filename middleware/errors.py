@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 TYPES = {
     400: "BadRequestError",
     404: "NotFoundError",
+    408: "RequestTimeoutError",
     413: "RequestEntityTooLargeError",
     500: "InternalServerError",
     502: "BadGatewayError",

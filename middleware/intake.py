@@ -2,14 +2,20 @@
 Called by `middleware.proxy`; `receive` is ASGI's.
 """
 
+import asyncio
+
 from starlette.types import Receive
 
+from middleware.errors import Refused
 from middleware.headers import Headers, header
-from middleware.repair.guards import too_large
+from middleware.repair.guards import too_large, too_slow
 from middleware.upstream import Exchange
 
 # What is edited is held in memory. vLLM has no limit; a request of this size has no honest reason.
 BODY_LIMIT = 256 * 1024 * 1024
+# How long a client may send nothing in the middle of its body. haproxy lets it be silent for as long as an answer may
+# take, and each one that is holds one of its connections, which the probes need too.
+BODY_IDLE_SECONDS = 30.0
 
 
 class ClientGone(Exception):
@@ -18,7 +24,11 @@ class ClientGone(Exception):
 
 async def first_piece(receive: Receive) -> tuple[bytes, bool]:
     """What has arrived of the body, and whether more will: a small body is whole here, and may be sent twice."""
-    message = await receive()
+    try:
+        async with asyncio.timeout(BODY_IDLE_SECONDS):
+            message = await receive()
+    except TimeoutError:
+        raise too_slow(BODY_IDLE_SECONDS) from None
     if message["type"] == "http.disconnect":
         raise ClientGone
     return message.get("body", b""), message.get("more_body", False)
@@ -52,15 +62,23 @@ async def whole_body(receive: Receive, headers: Headers, limit: int = BODY_LIMIT
     return b"".join(pieces)
 
 
-async def attend(receive: Receive, exchange: Exchange, *, more: bool) -> None:
-    """One task a request: sends on what is still to come of the body, and closes upstream when the client leaves."""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            exchange.abort()
-            return
+async def attend(receive: Receive, exchange: Exchange, *, more: bool) -> Refused | None:
+    """One task a request: sends on what is still to come of the body, and closes upstream when the client leaves.
+
+    Or when it stops in the middle of its body: it is still there, and to be told what is returned.
+    """
+    late = None
+    try:
         if more:
-            await exchange.write(message.get("body", b""))
-            more = message.get("more_body", False)
-            if not more:
-                await exchange.end()
+            while more:
+                piece, more = await first_piece(receive)
+                await exchange.write(piece)
+            await exchange.end()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    except ClientGone:
+        pass
+    except Refused as refused:
+        late = refused
+    exchange.abort()
+    return late

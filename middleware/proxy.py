@@ -48,7 +48,7 @@ class Proxy:
             await refusal(scope, receive, self._answers.dressed(scope, send))
             return
         exchange = Exchange(self._pool)
-        attendant: asyncio.Task[None] | None = None
+        attendant: asyncio.Task[Refused | None] | None = None
         answer: Connection | None = None
         try:
             more = await self._open(exchange, scope, receive, route)
@@ -60,8 +60,12 @@ class Proxy:
             await self._relay(answer, send)
         except Refused as refused:
             await refused.response(scope, receive, self._answers.dressed(scope, send))
-        except (Aborted, ClientGone):
+        except ClientGone:
             pass
+        except Aborted:
+            late = attendant.result() if attendant is not None and attendant.done() else None
+            if late is not None and answer is None:
+                await late.response(scope, receive, self._answers.dressed(scope, send))
         except UpstreamError as failure:
             # A failure in the middle of an answer never gets here: `_relay` has said what there was to say.
             log.warning("%s %s: %s", scope["method"], route.path, failure)

@@ -7,11 +7,15 @@ from starlette.types import Scope
 
 from middleware.headers import header
 
+# What a proxy in front may say of its side; anything else would be an address of the client's choice.
+SCHEMES = frozenset({b"http", b"https"})
+
 
 def without_slash(scope: Scope) -> Response:
     headers = scope["headers"]
     host = header(headers, b"host") or b"localhost"
-    scheme = header(headers, b"x-forwarded-proto") or b"http"
+    forwarded = header(headers, b"x-forwarded-proto")
+    scheme = forwarded if forwarded in SCHEMES else b"http"
     path: bytes = scope["raw_path"].rstrip(b"/")
     query: bytes = scope["query_string"]
     location = b"%b://%b%b" % (scheme, host, path) + (b"?" + query if query else b"")

@@ -26,6 +26,12 @@ def too_large(limit: int) -> Refused:
     return Refused(error(413, f"The request's body is larger than {limit} bytes."))
 
 
+def too_slow(seconds: float) -> Refused:
+    """The connection cannot be used again: what is still to come of the body would be taken for a request."""
+    message = f"The request's body did not arrive: nothing came for {seconds:g} s."
+    return Refused(error(408, message, headers={"connection": "close"}))
+
+
 def too_deep() -> Refused:
     return _invalid_json(0, "Nested too deeply")
 

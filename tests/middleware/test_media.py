@@ -33,7 +33,46 @@ def folder(tmp_path: Path) -> Path:
     return media
 
 
-@pytest.mark.parametrize("url", ["http://h/a.png", "https://h/a.png", "data:image/png;base64,AAAA"])
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "localhost",
+        "LOCALHOST.",
+        "x.localhost:8001",
+        "127.0.0.1:8001",
+        "user:pw@127.1",
+        "0x7f000001",
+        "2130706433",
+        "0",
+        "[::1]:8001",
+        "[::ffff:127.0.0.1]",
+        "[::]",
+        "h\\@127.0.0.1",
+        "127.0.0.1\\@h",
+    ],
+)
+def test_this_servers_own_addresses_are_refused(authority: str) -> None:
+    """SGLang's control port listens there, and a GET of /flush_cache is an image like any other."""
+    for scheme in ("http", "https"):
+        message = refusal(f"{scheme}://{authority}/flush_cache")
+        assert message == "The URL must not be one of this server's own addresses."
+
+
+@pytest.mark.parametrize("url", ["file://[::", "http://[::", "https://[1/x"])
+def test_an_address_that_cannot_be_read_is_no_url(url: str) -> None:
+    assert refusal(url, "/") == "The URL must be either a HTTP, data or file URL."
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://h/a.png",
+        "http://10.0.0.1:8001/a.png",
+        "https://[2001:db8::1]/a.png",
+        "https://h/a.png",
+        "data:image/png;base64,AAAA",
+    ],
+)
 def test_what_lies_elsewhere_is_allowed(url: str) -> None:
     require_allowed(url, "")
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from middleware import intake
 from middleware.policy import Policy
 from tests.middleware.serving import PATIENCE, Served, middleware
 from tests.middleware.upstreams import hostile
@@ -138,6 +139,19 @@ def test_a_client_that_waits_for_100_continue_gets_it(front: Served) -> None:
         assert sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"{}")
         assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("path", ["/tokenize", AS_IT_COMES], ids=["edited", "as it comes"])
+@pytest.mark.parametrize("begun", [b"", b"{"])
+def test_a_body_that_stops_on_its_way_is_408_and_frees_its_connection(
+    front: Served, path: str, begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "BODY_IDLE_SECONDS", 0.3)
+    head = head_of(f"POST {path} HTTP/1.1", "content-length: 100", "content-type: application/json")
+    answer = front.raw(head + begun)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in answer
+    assert b'"type":"RequestTimeoutError"' in answer
 
 
 def test_an_answer_before_the_body_was_sent_reaches_the_client(front: Served) -> None:

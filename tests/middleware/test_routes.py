@@ -82,3 +82,11 @@ def test_one_slash_too_many_is_a_redirect_as_in_vllm(front: Served) -> None:
     assert answer.status_code == 307
     assert answer.headers["location"] == "http://example.com:8000/v1/chat/completions?a=%20b"
     assert front.get("/nope/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("said", "scheme"), [("https", "https"), ("http", "http"), ("https://evil.example/?", "http"), ("", "http")]
+)
+def test_a_redirect_keeps_the_scheme_that_a_proxy_in_front_has_seen(front: Served, said: str, scheme: str) -> None:
+    answer = front.post("/generate/", headers={"host": "h", "x-forwarded-proto": said})
+    assert answer.headers["location"] == f"{scheme}://h/generate"

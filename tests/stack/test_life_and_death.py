@@ -115,7 +115,8 @@ def test_a_signal_at_any_moment_of_the_start_ends_all_and_nobody_has_to_be_kille
     # Before supervisord there is nothing to stop, and the signal ends the shim itself.
     assert server.stop() in (0, -signal.SIGTERM)
     assert "killing" not in server.output
-    assert server.processes() == {}
+    # The check of haproxy's configuration may be under way, and ends by itself.
+    wait_for(lambda: server.processes() == {}, "all to be gone")
 
 
 def test_sigterm_when_idle_stops_haproxy_then_the_middleware_then_the_engine(ready: Server) -> None:

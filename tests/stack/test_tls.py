@@ -67,6 +67,8 @@ def test_https_answers_health_and_a_chat_and_offers_http_1_1(serve: Serve, tmp_p
     assert answer.status_code == 200, answer.text
     with server.client.stream("POST", "/v1/chat/completions", json={**CHAT, "stream": True}) as stream:
         assert [line for line in stream.iter_lines() if line][-1] == "data: [DONE]"
+    redirect = server.client.post("/v1/chat/completions/", json=CHAT, headers={"x-forwarded-proto": "http"})
+    assert redirect.headers["location"] == f"{server.url}/v1/chat/completions"
     context = ssl.create_default_context(cafile=crt)
     context.set_alpn_protocols(["h2", "http/1.1"])
     with (

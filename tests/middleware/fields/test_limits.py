@@ -42,7 +42,7 @@ def test_sequences_as_recorded(table: Table) -> None:
 
 @BOTH
 def test_the_number_of_sequences_is_the_operators(table: Table) -> None:
-    for body in ('{"n":5}', '{"n":5.0}', '{"n":"5"}', '{"n":" 5 "}'):
+    for body in ('{"n":5}', '{"n":5.0}', '{"n":"5"}', '{"n":" 5 "}', f'{{"n":"{"5" * 400}"}}'):
         assert "at most 4, got 5" in error(table, json.loads(body), max_n=4)["message"]
     # What is no number is SGLang's to refuse.
     for body in ('{"n":4}', '{"n":null}', '{"n":"x"}', '{"n":"inf"}', '{"n":[5]}', '{"n":4.5}', '{"n":{}}'):

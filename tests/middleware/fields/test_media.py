@@ -76,6 +76,23 @@ def test_a_path_is_refused_wherever_it_is_named(path: str, body: dict[str, Any])
     assert error["message"] == "The URL must be either a HTTP, data or file URL."
 
 
+@pytest.mark.parametrize(("path", "body"), places("http://127.0.0.1:8001/flush_cache"))
+def test_this_servers_own_ports_are_refused_wherever_they_are_named(path: str, body: dict[str, Any]) -> None:
+    assert "this server's own" in refused(editor(path), json.dumps(body).encode())["message"]
+
+
+@pytest.mark.parametrize("text", [" " * 200_000 + "!", "A" * 200_000 + "=" * 200_000 + "!", "= " * 100_000 + "\0"])
+def test_what_is_nearly_base64_is_refused_before_anybody_waits(text: str) -> None:
+    refused(editor("/classify"), json.dumps({"text": "a", "image_data": text}).encode())
+
+
+def test_more_lists_than_anybody_needs_are_not_made_into_objects() -> None:
+    body = b'{"messages":[{"x_url":1}' + b",[]" * 500_000 + b"]}"
+    assert "more than 500000 lists and objects" in refused(editor("/tokenize"), body)["message"]
+    long_text = json.dumps(message_with({"type": "text", "text": '"image_url" [' * 30_000})).encode()
+    assert editor("/tokenize")(long_text) is long_text
+
+
 @pytest.mark.parametrize("url", ["http://h/a.png", "https://h/a.png", "data:image/png;base64,AAAA"])
 def test_what_lies_elsewhere_keeps_its_bytes(url: str) -> None:
     for path, body in places(url):
