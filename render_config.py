@@ -9,6 +9,7 @@ files. Exit 0, or 2 with `vllm: error: ...`.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from shims import cli, facts, plan, report, settings
+from shims import cli, facts, files, plan, report, settings
 from shims.exceptions import CommandLineError, ShimError, StartError
 from shims.plan import Engine, Plan
 
@@ -122,13 +123,13 @@ def render(chosen: Plan) -> dict[str, str]:
         "middleware_stop_seconds": settings.MIDDLEWARE_STOP_SECONDS,
     }
     names = ("supervisord.conf", "haproxy.cfg") if chosen.front_door else ("supervisord.conf",)
-    files = {name: templates.get_template(f"{name}.j2").render(values) for name in names}
+    texts = {name: templates.get_template(f"{name}.j2").render(values) for name in names}
     if chosen.front_door:
         # Bytes as they stand: HTTP's line ends are part of the file.
-        files["metrics-empty.http"] = (Path(found.home) / "haproxy/metrics-empty.http").read_bytes().decode("ascii")
-        files["policy.json"] = json.dumps(chosen.policy.to_json(), ensure_ascii=False, indent=1)
-    files.update({file.name: file.text for file in chosen.files if file.text is not None})
-    return files
+        texts["metrics-empty.http"] = (Path(found.home) / "haproxy/metrics-empty.http").read_bytes().decode("ascii")
+        texts["policy.json"] = json.dumps(chosen.policy.to_json(), ensure_ascii=False, indent=1)
+    texts.update({file.name: file.text for file in chosen.files if file.text is not None})
+    return texts
 
 
 def bind_addresses(chosen: Plan) -> list[str]:
@@ -186,15 +187,19 @@ def _without(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def write(chosen: Plan, folder: Path) -> None:
-    """Writes the run directory: folders 0700, files 0600, so that no other user reads or replaces them."""
-    for name in ("", "ready", "prometheus", "prometheus/sglang"):
-        (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, text in render(chosen).items():
-        _write_private(folder / name, text.encode())
-    for file in chosen.files:
-        if file.source is not None and Path(file.source).is_file():
-            _write_private(folder / file.name, Path(file.source).read_bytes())
-    _link_tls(chosen, folder / TLS_DIR)
+    """Writes the run directory: folders 0700, files 0600, so that no other user reads or replaces them. Raises
+    StartError."""
+    try:
+        for name in ("", "ready", "prometheus", "prometheus/sglang"):
+            (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, text in render(chosen).items():
+            _write_private(folder / name, text.encode())
+        for file in chosen.files:
+            if file.source is not None and files.is_there(file.source):
+                _write_private(folder / file.name, files.read(file.source))
+        _link_tls(chosen, folder / TLS_DIR)
+    except (OSError, UnicodeEncodeError) as error:
+        raise StartError(f"{getattr(error, 'filename', None) or folder}: {files.reason(error)}") from error
 
 
 def _link_tls(chosen: Plan, folder: Path) -> None:
@@ -232,6 +237,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ShimError as error:
         print(f"vllm: error: {error}", file=sys.stderr)
         return CommandLineError.exit_code
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a variable's bytes may be no UTF-8
     print(json.dumps(chosen.to_json(), indent=2, ensure_ascii=False) if options.json else report.text(chosen), end="\n")
     return 0
 

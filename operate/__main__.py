@@ -5,6 +5,7 @@ The console script calls `main`; `python -m operate` does the same.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
     check.add_parser(subcommands)
     options = parser.parse_args(given[:split])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # JSON and YAML can name half a character
     try:
         code: int = options.run(options, given[split + 1 :])
         sys.stdout.flush()

@@ -53,7 +53,7 @@ class _Interpreter:
             while words and words[0] in KEYWORDS:
                 self._noted(words.pop(0))
             if words and words[0] == "eval":
-                inner = _Interpreter(Reader(" ".join(words[1:]), self.reader.variables), self.exported)
+                inner = _Interpreter(self.reader.inside(" ".join(words[1:])), self.exported)
                 found += inner.commands()
             elif words and words[0] not in ENDS and not self._builtin(words):
                 values = self.reader.variables.values
@@ -151,7 +151,7 @@ class _Interpreter:
         elif name == "set" and "--" in rest:
             variables.positional = rest[rest.index("--") + 1 :]
         elif name == "shift":
-            del variables.positional[: int(rest[0]) if rest and rest[0].isdigit() else 1]
+            del variables.positional[: int(rest[0]) if rest and re.fullmatch("[0-9]{1,9}", rest[0]) else 1]
         elif name in ("source", "."):
             variables.notes[FILES] = None
         else:

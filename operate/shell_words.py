@@ -14,6 +14,8 @@ SPECIAL = "@*#?$!-0123456789"
 PARAMETER = re.compile(r"([A-Za-z_]\w*|[@*#?$!0-9-])(\[[^\]]*\])?(.*)", re.DOTALL)
 OUTPUT = "<output of a command>"
 END_OF_WORD = " \t\n;&|<>()"
+DEEPEST = 20
+MOST = 10_000_000  # characters that all expansions of a script bring: `a=$a$a` doubles them
 
 
 @dataclass(slots=True)
@@ -24,6 +26,7 @@ class Variables:
     arrays: dict[str, list[str]] = field(default_factory=dict)
     positional: list[str] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
+    expanded: int = 0
 
     def get(self, name: str) -> list[str] | None:
         if name in ("@", "*"):
@@ -45,6 +48,13 @@ class Reader:
     variables: Variables
     at: int = 0
     open_field: int = 0  # the number of the field that a blank at the end of an expansion has begun
+    depth: int = 0
+
+    def inside(self, text: str) -> Reader:
+        """Of a text within this one: what `eval` is given, or the default of a variable."""
+        if self.depth == DEEPEST:
+            raise Unreadable("its script cannot be read: it is nested too deeply")
+        return Reader(text, self.variables, depth=self.depth + 1)
 
     def peek(self, length: int = 1) -> str:
         return self.text[self.at : self.at + length]
@@ -79,6 +89,9 @@ class Reader:
 
     def _add(self, fields: list[str], parts: list[str], *, split: bool, started: bool = False) -> bool:
         """Appends to the last field; with several parts, or blanks in an unquoted one, new fields begin."""
+        self.variables.expanded += sum(len(part) + 1 for part in parts)
+        if self.variables.expanded > MOST:
+            raise Unreadable("its script cannot be read: its variables grow without end")
         text = " ".join(parts)
         if split:
             parts = text.split()
@@ -173,7 +186,7 @@ class Reader:
                 return [""] if operator == "+" else value or [""]
             if operator == "?":
                 return self._value(name)
-            chosen = " ".join(Reader(rest.lstrip(":")[1:], self.variables).word(stops=""))
+            chosen = " ".join(self.inside(rest.lstrip(":")[1:]).word(stops=""))
             if operator == "=":
                 self.variables.values[name] = chosen
             return [chosen]

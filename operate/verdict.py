@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from operate import program
 from operate.found import Found
-from shims import cli, plan
+from shims import cli, files, plan
 from shims.exceptions import Refused, ShimError
 from shims.facts import Facts
 from shims.plan import Plan
@@ -64,7 +63,7 @@ def _without_unread_config(found: Found) -> tuple[list[str], list[str]]:
     while CONFIG in words[index:-1]:
         index = words.index(CONFIG, index)
         name = words[index + 1]
-        if found.local and Path(name).is_file():
+        if found.local and files.is_there(name):
             index += 2
             continue
         where = "" if found.local else " of the image"

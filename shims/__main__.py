@@ -14,12 +14,13 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
 import render_config
-from shims import VERSION, caches, cli, facts, front_door, plan, report
+from shims import VERSION, caches, cli, facts, files, front_door, plan, report
 from shims.catalog import catalogs
 from shims.exceptions import ShimError, StartError
 from shims.help import usage
@@ -68,11 +69,11 @@ def check(chosen: Plan) -> None:
     if chosen.front_door:
         front_door.check(chosen)
     model = chosen.model
-    if model.startswith(("/", "./", "../", "~")) and not Path(model).exists():
-        raise StartError(f"the model folder {model} does not exist in this container: check the path and its volume")
-    for file in chosen.files:
-        if file.source is not None and not Path(file.source).is_file():
-            raise StartError(f"the file {file.source} does not exist, and it is no inline template either")
+    if model.startswith(("/", "./", "../", "~")) and (why := files.absence(model)):
+        raise StartError(f"the model folder {model} {why} in this container: check the path and its volume")
+    for template in _templates(chosen):
+        if why := files.unreadable(template):
+            raise StartError(f"the file {template} {why}, and it is no inline template either")
     logging_config = chosen.engines[0].env.get("SGLANG_LOGGING_CONFIG_PATH")
     if logging_config and chosen.facts.logging_config is None:
         raise StartError(f"VLLM_LOGGING_CONFIG_PATH: {logging_config} cannot be read as JSON: check it and its volume")
@@ -82,16 +83,38 @@ def check(chosen: Plan) -> None:
     if rest[:1] == ["-m"] and len(rest) > 1:
         package = rest[1].partition(".")[0]
         probe = f"import importlib.util as u, sys; sys.exit(u.find_spec({package!r}) is None)"
-        if subprocess.run([program, "-c", probe], check=False, env=_engine_env(chosen)).returncode:
-            where = shutil.which(program)
+        where = shutil.which(program)
+        try:
+            found = subprocess.run([program, "-c", probe], check=False, env=_engine_env(chosen)).returncode == 0
+        except OSError as error:
+            raise StartError(f"VLLM_SHIM_ENGINE: {where} cannot be run: {files.reason(error)}") from error
+        if not found:
             raise StartError(
                 f"SGLang is not installed for {where} (no package '{package}'):"
                 " set VLLM_SHIM_ENGINE to the command that starts it, or `make engine` for the CPU engine"
             )
 
 
+def _templates(chosen: Plan) -> Iterator[str]:
+    """Chat templates that are files of the operator's: those that are copied, and those that SGLang is pointed to."""
+    yield from (file.source for file in chosen.files if file.source is not None)
+    ours = {f"{chosen.facts.run_dir}/{file.name}" for file in chosen.files}
+    words = chosen.engines[0].argv
+    named = (value for flag, value in pairwise(words) if flag == "--chat-template")
+    yield from (path for path in named if "/" in path and path not in ours)
+
+
 def prepare(chosen: Plan) -> None:
-    """The run directory, ours alone, with fresh files in it; and haproxy's word that it can be started."""
+    """Raises StartError."""
+    try:
+        _run_directory(chosen)
+    except OSError as error:  # a full disk, a read-only file system, a link where the lock should be
+        path = error.filename or chosen.facts.run_dir
+        raise StartError(f"{path} cannot be written: {files.reason(error)}; VLLM_SHIM_RUN_DIR names another") from error
+
+
+def _run_directory(chosen: Plan) -> None:
+    """Ours alone, with fresh files in it; and haproxy's word that it can be started."""
     run_dir, log_dir = Path(chosen.facts.run_dir), Path(chosen.facts.log_dir)
     if len(f"{run_dir}/supervisor.sock") > LONGEST_SOCKET:
         raise StartError(f"the path {run_dir} is too long for a socket in it: set VLLM_SHIM_RUN_DIR to a shorter one")
@@ -118,7 +141,10 @@ def become_supervisord(chosen: Plan, env: dict[str, str]) -> NoReturn:
     env.update(chosen.secrets)
     if chosen.api_keys:
         env[plan.KEYS_VARIABLE] = json.dumps(chosen.api_keys)
-    os.execve(python, [python, "-I", "-X", "utf8", "-m", "supervision", "-c", conf], env)  # noqa: S606
+    try:
+        os.execve(python, [python, "-I", "-X", "utf8", "-m", "supervision", "-c", conf], env)  # noqa: S606
+    except OSError as error:  # more keys than the environment holds
+        raise StartError(f"supervisord cannot be started: {files.reason(error)}") from error
 
 
 def say(text: str) -> None:

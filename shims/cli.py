@@ -8,8 +8,6 @@ by their exact names only: its parser would expand prefixes.
 from __future__ import annotations
 
 import argparse
-import difflib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
@@ -19,6 +17,7 @@ from shims.catalog import Arity, CatalogFlag, catalogs
 from shims.exceptions import CommandLineError
 from shims.grammar import canonical_argv, is_number
 from shims.redact import scrubbed
+from shims.values import nested
 from shims.values.sizes import human_int, human_int_or_auto
 
 Origin = Literal["vllm", "sglang", "unknown"]
@@ -29,7 +28,7 @@ SUBCOMMANDS: dict[str, Entry] = {"serve": "serve", "api-server": "api_server"}
 def _json_or_text(text: str) -> Any:
     """vLLM 0.33.0: what is wrapped in braces is JSON, anything else is the text itself."""
     stripped = text.strip()
-    return json.loads(text) if stripped.startswith("{") and stripped.endswith("}") else text
+    return nested.loads(text) if stripped.startswith("{") and stripped.endswith("}") else text
 
 
 NARGS: dict[Arity, int | str | None] = {"switch": 0, "many": "+", "optional": "?", "one": None, "append": None}
@@ -38,7 +37,7 @@ TYPES: dict[str, Callable[[str], Any]] = {
     "float": float,
     "human_int": human_int,
     "human_int_or_auto": human_int_or_auto,
-    "json": json.loads,
+    "json": nested.loads,
     "json_or_str": _json_or_text,
     "folded": lambda text: text.lower().replace("-", "_"),
 }
@@ -97,6 +96,8 @@ class _Record(argparse.Action):
             return None
         try:
             value = TYPES.get(self.flag.type, str)(text)
+        except nested.TooMuch as error:
+            parser.error(f"argument {self.flag.name}: its value {error}")
         except ValueError as error:
             reason = f"'{text}' is not valid JSON ({error})" if self.flag.type.startswith("json") else str(error)
             parser.error(f"argument {self.flag.name}: {reason}")
@@ -174,13 +175,6 @@ def from_words(words: Sequence[str]) -> CommandLine:
             f"{given} was asked for: this image runs SGLang and knows only `vllm serve MODEL [flags]`"
         )
     return parse(rest, SUBCOMMANDS[subcommand])
-
-
-def nearest(name: str) -> str | None:
-    """The known flag that an unknown one most resembles."""
-    vllm, sglang = catalogs()
-    found = difflib.get_close_matches(name, [*vllm.by_spelling, *sglang.by_spelling], n=1, cutoff=0.6)
-    return found[0] if found else None
 
 
 def _add(parser: argparse.ArgumentParser, spelling: str, flag: CatalogFlag, origin: Origin) -> None:

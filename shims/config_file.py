@@ -6,22 +6,25 @@ with underscores is not forgotten.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+from shims import files
 from shims.catalog import catalogs
 from shims.exceptions import CommandLineError
-from shims.grammar import canonical
+from shims.grammar import CONFIG, canonical
 
-FLAG = "--config"
+FLAG = CONFIG
 SUFFIXES = (".yaml", ".yml")
+KEY = re.compile(r"[A-Za-z0-9][\w.-]*\+?", re.ASCII)
+LARGEST = 1_000_000  # bytes; PyYAML needs ten seconds for so many
 
 Read = Callable[[str], str]
 
 
 def read_text(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8")
+    return files.read_text(path, LARGEST)
 
 
 def expanded(argv: Sequence[str], read: Read = read_text) -> tuple[list[str], str | None]:
@@ -49,30 +52,45 @@ def flags(path: str, read: Read = read_text) -> list[str]:
     document = _document(path, read)
     found: list[str] = []
     for key, value in document.items():
+        if not isinstance(key, str) or not KEY.fullmatch(key):
+            raise CommandLineError(f"{FLAG} {path}: a key of it is no name of a flag: `port: 8000` is the form")
         flag = canonical(f"--{key}")
+        if flag.partition(".")[0] == FLAG:
+            raise CommandLineError(f"{FLAG} {path}: it has a key `{key}`, and a file cannot name another one")
         if value is False:
             found += _negation(flag)
         elif value is True:
             found.append(flag)
         elif isinstance(value, list):
-            found += [flag, *(json.dumps(v) if isinstance(v, dict) else str(v) for v in value)] if value else []
+            found += [flag, *(_word(path, key, one) for one in value)] if value else []
         else:
-            found += [flag, json.dumps(value) if isinstance(value, dict) else str(value)]
+            found += [flag, _word(path, key, value)]
     return found
 
 
+def _word(path: str, key: str, value: object) -> str:
+    try:
+        if not isinstance(value, bytes | set):
+            return json.dumps(value) if isinstance(value, dict) else str(value)
+    except (TypeError, ValueError):
+        pass  # a date, a set or bytes, in it or for a key
+    raise CommandLineError(f"{FLAG} {path}: {key} holds what JSON has no word for: put a date in quotes") from None
+
+
 def _document(path: str, read: Read) -> dict[Any, Any]:
-    import yaml  # noqa: PLC0415 - only where there is such a file: it would cost every start 20 ms
+    from shims import yaml_text  # noqa: PLC0415 - only where there is such a file: it would cost every start 20 ms
 
     try:
-        document = yaml.safe_load(read(path))
+        found = yaml_text.documents(read(path))
     except OSError as error:
-        raise CommandLineError(f"{FLAG} {path}: {error.strerror or error}") from error
-    except yaml.MarkedYAMLError as error:  # its own text quotes the file, which may hold a key
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise CommandLineError(f"{FLAG} {path} is not valid YAML: line {line}: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CommandLineError(f"{FLAG} {path} is not valid YAML ({type(error).__name__})") from None
+        raise CommandLineError(f"{FLAG} {path}: {files.reason(error)}") from error
+    except yaml_text.NoYaml as error:
+        raise CommandLineError(f"{FLAG} {path} {error}") from None
+    except ValueError as error:
+        raise CommandLineError(f"{FLAG} {path}: {files.reason(error)}") from None
+    if len(found) > 1:
+        raise CommandLineError(f"{FLAG} {path}: it holds several YAML documents, and one is read")
+    document = found[0] if found else None
     if document is None:
         return {}
     if not isinstance(document, dict):

@@ -31,7 +31,7 @@ SGLang {sglang}.
 - **drop**: ignored, with a line in the report: it changes speed or logs of vLLM's own, never results
 - **refuse**: the start ends with the flag's name: ignoring it would change results, security or topology. vLLM's own
   default value is accepted all the same. `VLLM_SHIM_UNSUPPORTED=warn` and `VLLM_SHIM_IGNORE_FLAGS=--a,--b` turn a
-  refusal into a warning, except where it says *always*.
+  refusal into a warning, except where it says *always*. A flag that vLLM does not have needs the second one.
 """
 VARIABLES_HEAD = """# Every variable of vLLM's environment, and what becomes of it
 

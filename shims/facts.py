@@ -5,7 +5,6 @@ the preview can take it from a file instead (`render_config.py --facts FILE`: a 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import resource
 import shutil
@@ -15,10 +14,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from shims import places
+from shims import files, places
 from shims.cli import CommandLine
 from shims.exceptions import CommandLineError
 from shims.places import Places
+from shims.values import nested
 
 HOME = Path(__file__).resolve().parent.parent
 DEFAULT_RUN_DIR = "/tmp/vllm-shim"  # noqa: S108 - the documented place; made 0700 and owned by us, or refused
@@ -74,19 +74,22 @@ def gather(command: CommandLine, env: Mapping[str, str]) -> Facts:
 
 def load(path: str) -> Facts:
     """Raises CommandLineError for a file that is not such an object."""
+    import msgspec  # noqa: PLC0415 - for the preview alone
+
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = nested.loads(files.read_text(path))
     except (OSError, ValueError) as error:
-        raise CommandLineError(f"--facts {path}: {error}") from error
+        raise CommandLineError(f"--facts {path}: {files.reason(error)}") from error
     known = {f.name for f in fields(Facts)}
     unknown = sorted(set(data) - known) if isinstance(data, dict) else ["(not a JSON object)"]
     if unknown:
         raise CommandLineError(f"--facts {path}: unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    if "taken_ports" in data:
-        data["taken_ports"] = frozenset(data["taken_ports"])
     if "places" in data:
-        data["places"] = places.load(data["places"], f"--facts {path}: places")
-    return Facts(**data)
+        places.check(data["places"], f"--facts {path}: places")
+    try:
+        return msgspec.convert(data, Facts)
+    except msgspec.ValidationError as error:
+        raise CommandLineError(f"--facts {path}: {error}") from error
 
 
 def _free_run_dir(port: int) -> str:
@@ -97,7 +100,7 @@ def _free_run_dir(port: int) -> str:
 def run_dir_is_in_use(run_dir: str) -> bool:
     """Whether a supervisord lives there: it holds the lock that `__main__` took before it became one."""
     try:
-        fd = os.open(f"{run_dir}/lock", os.O_RDONLY | os.O_NOFOLLOW)
+        fd = os.open(f"{run_dir}/lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:
@@ -131,8 +134,8 @@ def _generation_config(command: CommandLine, model: str) -> dict[str, Any] | Non
 def _document(path: Path) -> dict[str, Any] | None:
     """None for what cannot be read, and for what is no JSON object."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        document = nested.loads(files.read_text(path))
+    except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) else None
 

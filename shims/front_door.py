@@ -12,10 +12,10 @@ import stat
 import subprocess
 from pathlib import Path
 
+from shims import files
 from shims.exceptions import StartError
 from shims.plan import Plan
 
-LONGEST_FILE = 1 << 20  # no certificate is longer; a device or a disk image is not read
 PRIVATE_KEY = re.compile(rb"-----BEGIN (\w+ )*PRIVATE KEY-----")
 ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED")
 
@@ -52,15 +52,15 @@ def _can_be_bound(chosen: Plan) -> None:
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
-        raise StartError(f"port {port} of {host} cannot be bound: {error.strerror}; check --host and --port") from error
+    except (OSError, UnicodeError) as error:  # a label of the name is too long for DNS
+        raise StartError(f"port {port} of {host} cannot be bound: {_said(error)}; check --host and --port") from error
 
 
 def _place_for_a_socket(path: str) -> None:
     """haproxy 2.6.12 puts its socket in the place of whatever is there, a file of somebody's or a living server's
     socket; only one that a dead server left may go."""
     folder = Path(path).parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    if not files.is_there(f"{folder}/") or not os.access(folder, os.W_OK | os.X_OK):
         raise StartError(f"--uds {path}: the folder {folder} does not exist or cannot be written to")
     try:
         if not stat.S_ISSOCK(Path(path).lstat().st_mode):
@@ -90,9 +90,12 @@ def _tls_files(chosen: Plan) -> None:
 
 def _read(flag: str, path: str) -> bytes:
     try:
-        with Path(path).open("rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise StartError(f"{flag} {path} is no file")
-            return file.read(LONGEST_FILE)
+        return files.read(path)
     except OSError as error:
-        raise StartError(f"{flag} {path} cannot be read: {error.strerror}; check the path and its volume") from error
+        raise StartError(
+            f"{flag} {path} cannot be read: {files.reason(error)}; check the path and its volume"
+        ) from error
+
+
+def _said(error: OSError | UnicodeError) -> str:
+    return "it is no name of a host" if isinstance(error, UnicodeError) else files.reason(error)

@@ -12,17 +12,35 @@ from collections.abc import Sequence
 from typing import Any
 
 from shims.catalog import Catalog, catalogs
-from shims.exceptions import CommandLineError
+from shims.exceptions import CommandLineError, Refused
+from shims.values import nested
 from shims.values.sizes import human_int
 
 LIMITS = "--limit-mm-per-prompt"
+CONFIG = "--config"
 
 HELP = "--help"
 
 
 def canonical_argv(argv: Sequence[str]) -> list[str]:
-    """Raises CommandLineError for a prefix that could mean several flags."""
-    return [canonical(token) for token in _joined(_limits(_levels([_dashed(token) for token in argv])))]
+    """Raises CommandLineError for a prefix that could mean several flags, Refused for what no program can be given."""
+    _is_text(argv)
+    found = [canonical(token) for token in _joined(_limits(_levels([_dashed(token) for token in argv])))]
+    if any(token.partition("=")[0] == CONFIG for token in found):
+        # `config_file` has taken the one that vLLM reads: this one would be named in the report, and not be read.
+        raise CommandLineError(f"{CONFIG} is not read in this form: write {CONFIG} FILE once, with its whole name")
+    return found
+
+
+def _is_text(argv: Sequence[str]) -> None:
+    """Bytes that are no UTF-8 come as halves of characters; only a file has a NUL."""
+    name = "model"
+    for token in argv:
+        bad = re.search(r"[\0\ud800-\udfff]", token)
+        name = token.partition("=")[0] if token.startswith("-") else name
+        if bad:
+            why = "holds a NUL" if bad[0] == "\0" else "is not UTF-8"
+            raise Refused([(ascii(name).strip("'"), f"its value {why}")])
 
 
 def canonical(token: str) -> str:
@@ -121,8 +139,10 @@ def _joined(argv: list[str]) -> list[str]:
             text = next(words, "")
             if not text:
                 raise CommandLineError(f"argument {name}: expected one argument")
-        value: Any = text.split(",") if name.endswith("+") else _value(text)
+        value: Any = text.split(",") if name.endswith("+") else _value(name, text)
         flag, *keys = name.removesuffix("+").split(".")
+        if len(keys) > nested.DEEPEST:
+            raise CommandLineError(f"argument {flag}: it is more than {nested.DEEPEST} levels deep")
         if not all(keys):
             raise CommandLineError(f"argument {name}: a key between its dots is empty")
         for key in reversed(keys):
@@ -133,9 +153,11 @@ def _joined(argv: list[str]) -> list[str]:
     return found
 
 
-def _value(text: str) -> Any:
+def _value(name: str, text: str) -> Any:
     try:
-        return json.loads(text)
+        return nested.loads(text)
+    except nested.TooMuch as error:
+        raise CommandLineError(f"argument {name}: it {error}") from None
     except ValueError:
         pass
     try:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from shims import files
 from shims.cli import CommandLine
 from shims.exceptions import CommandLineError
 
@@ -78,13 +79,12 @@ def read(command: CommandLine, env: Mapping[str, str], run_dir: str) -> Places:
     )
 
 
-def load(data: object, what: str) -> Places:
-    """From the preview's file of facts. Raises CommandLineError for what is no such object."""
+def check(data: object, what: str) -> None:
+    """The names in the preview's file of facts. Raises CommandLineError."""
     known = {f.name for f in fields(Places)}
     if not isinstance(data, dict) or (unknown := sorted(set(data) - known)):
         words = ", ".join(unknown) if isinstance(data, dict) else "(not a JSON object)"
         raise CommandLineError(f"{what}: unknown {words}; known: {', '.join(sorted(known))}")
-    return Places(**{**data, "unwritable": frozenset(data.get("unwritable", ()))})
 
 
 def in_force(env: Mapping[str, str]) -> dict[str, str]:
@@ -123,7 +123,7 @@ def _roots(command: CommandLine, env: Mapping[str, str], run_dir: str) -> Iterat
 def _mount_of(model: str) -> str | None:
     """The volume that a local model lies on; not the container's own root."""
     path = Path(model)
-    if not path.is_absolute() or not path.exists():
+    if not path.is_absolute() or not files.is_there(path):
         return None
     place = next((p for p in (path, *path.parents) if p.is_mount()), Path("/"))
     return None if place == Path("/") else str(place)

@@ -17,7 +17,7 @@ from shims.facts import Facts
 from shims.flags.draft import KEEP_ALIVE_SECONDS, Decision, Draft, PlanFile, Tls
 from shims.flags.translate import translate
 from shims.ports import Ports
-from shims.redact import is_secret
+from shims.redact import cleaned, is_secret, redacted, shown
 from shims.settings import Settings
 
 # Where the API keys travel: the environment of the middleware, and of nothing else.
@@ -65,13 +65,19 @@ class Plan:
         return (*engines, "middleware", "haproxy") if self.front_door else engines
 
     def to_json(self) -> dict[str, Any]:
-        """The preview's document. It holds no secret: decisions are redacted where they are made."""
+        """The preview's document, without a secret in it."""
         return {
-            "models": list(self.models),
+            "models": list(map(cleaned, self.models)),
             "ports": {"public": self.ports.public, "middleware": self.ports.middleware},
             "programs": list(self.programs),
             "engines": [
-                {"name": e.name, "port": e.port, "argv": list(e.argv), "env": dict(e.env)} for e in self.engines
+                {
+                    "name": e.name,
+                    "port": e.port,
+                    "argv": redacted(e.argv),
+                    "env": {name: shown(name, value) for name, value in e.env.items()},
+                }
+                for e in self.engines
             ],
             "decisions": [
                 {
@@ -79,13 +85,13 @@ class Plan:
                     "kind": d.kind,
                     "value": d.value,
                     "action": d.action,
-                    "target": d.target,
-                    "note": d.note,
+                    "target": cleaned(d.target),
+                    "note": cleaned(d.note),
                 }
                 for d in self.decisions
             ],
-            "added": [{"target": target, "note": why} for target, why in self.added],
-            "warnings": list(self.warnings),
+            "added": [{"target": cleaned(target), "note": cleaned(why)} for target, why in self.added],
+            "warnings": list(map(cleaned, self.warnings)),
         }
 
 
@@ -140,7 +146,9 @@ def _engine(draft: Draft, chosen: Settings, where: Ports) -> Engine:
         "--port": (str(where.engine),),
     }
     flags = [part for flag, values in {**house, **draft.engine_args}.items() for part in _words(flag, values)]
-    env, unset = dict(draft.engine_env), list(NOT_FOR_THE_ENGINE)
+    # SGLang would take the address in SGLANG_PORT for its port.
+    links = [name for name in draft.service_links if name.startswith("SGLANG_") and name not in draft.engine_env]
+    env, unset = dict(draft.engine_env), [*NOT_FOR_THE_ENGINE, *links]
     _keep_the_shadow_away(draft, env, unset)
     return Engine(ENGINE, where.engine, (*chosen.engine, *flags), env, tuple(unset))
 

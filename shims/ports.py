@@ -10,6 +10,7 @@ from shims.exceptions import CommandLineError, StartError
 # Ports that the production stack uses inside the pod or beside it: LMCache's controller and NIXL, the LoRA sidecar.
 RESERVED = frozenset({9000, 9999, 30090, 55555})
 LAST = 65535
+LONGEST = 9  # digits: int() raises for thousands of them
 FIRST_UNPRIVILEGED = 1024
 
 
@@ -49,6 +50,6 @@ def _why(port: int, taken: frozenset[int]) -> str:
 
 
 def _number(variable: str, text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LAST:
-        raise CommandLineError(f"{variable} is '{text}': give a port from 1 to {LAST}")
+    if not text.isdecimal() or len(text) > LONGEST or not 1 <= int(text) <= LAST:
+        raise CommandLineError(f"{variable} is '{text:.40}': give a port from 1 to {LAST}")
     return int(text)

@@ -10,6 +10,7 @@ from shims import VERSION
 from shims.catalog import catalogs
 from shims.flags.draft import Decision
 from shims.plan import Plan
+from shims.redact import cleaned, redacted
 
 WHAT = {
     "same": "as given",
@@ -34,14 +35,14 @@ def text(plan: Plan) -> str:
     if plan.added:
         lines += ["", "added:", *_table([target, why] for target, why in plan.added)]
     for engine in plan.engines:
-        lines += ["", f"{engine.name}: {' '.join(engine.argv)}"]
+        lines += ["", f"{engine.name}: {' '.join(redacted(engine.argv))}"]
     lines += [
         "",
         *(_life(plan) if plan.front_door else ["this rank ends with the others; when it dies, the container ends"]),
         f"logs: {plan.facts.log_dir}; look inside: cd {plan.facts.run_dir} && supervisorctl status",
     ]
     lines += [f"WARNING: {warning}" for warning in plan.warnings]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(cleaned, lines)) + "\n"
 
 
 def _serving(plan: Plan) -> str:

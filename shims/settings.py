@@ -17,6 +17,7 @@ MIDDLEWARE_STOP_SECONDS = 3
 ENGINE_STOP_SECONDS = 5
 MARGIN_SECONDS = 2
 A_DAY = 24 * 60 * 60
+LONGEST = 9  # digits: int() raises for thousands of them
 RESTART = ("auto", "exit", "in-place")
 
 
@@ -66,8 +67,8 @@ def read(env: Mapping[str, str], *, in_kubernetes: bool, drain_seconds: int | No
 
 def _seconds(env: Mapping[str, str], name: str, default: int) -> int:
     text = env.get(name) or str(default)
-    if not text.isdecimal() or int(text) > A_DAY:
-        raise CommandLineError(f"{name} is '{text}': give a whole number of seconds, up to {A_DAY}")
+    if not text.isdecimal() or len(text) > LONGEST or int(text) > A_DAY:
+        raise CommandLineError(f"{name} is '{text:.40}': give a whole number of seconds, up to {A_DAY}")
     return int(text)
 
 

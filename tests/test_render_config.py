@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import render_config
+from shims.exceptions import StartError
 from shims.facts import Facts
 from tests.shims.conftest import MakePlan, make_plan  # noqa: F401 - a fixture
 
@@ -131,6 +134,7 @@ def preview(*words: str, facts: Path | None = None) -> subprocess.CompletedProce
     return subprocess.run(
         [sys.executable, str(ROOT / "render_config.py"), *options, *words],
         check=False,
+        timeout=60,
         capture_output=True,
         text=True,
         env={"PATH": "/usr/bin:/bin"},
@@ -167,3 +171,43 @@ def test_facts_from_a_file_must_be_facts(tmp_path: Path) -> None:
     facts.write_text('{"ports": []}')
     assert "unknown ports; known: " in preview("--", "serve", facts=facts).stderr
     assert Facts().taken_ports == frozenset()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["m", "--allowed-local-media-path", "/a\udcff"],
+        ["m", "--response-role", "a\udcff"],
+        ["m", "--chat-template", "unreadable"],
+        ["m", "--chat-template", "fifo"],
+    ],
+)
+def test_what_cannot_be_written_is_exit_2_and_a_sentence(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "unreadable").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    words = [f"{tmp_path}/{word}" if word in ("unreadable", "fifo") else word for word in words]
+    found = preview("--out", str(tmp_path / "out"), "--", "serve", *words)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1), found.stderr
+    assert found.stderr.startswith("vllm: error: ")
+
+
+def test_a_place_to_write_that_is_a_file_is_exit_2_and_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "f.json").touch()
+    for name, reason in (("f.json", "File exists"), ("f.json/below", "Not a directory")):
+        found = preview("--out", f"{tmp_path}/{name}", "--", "serve", "m")
+        assert (found.returncode, found.stderr.count("\n")) == (2, 1), found.stderr
+        assert f"{tmp_path}/f.json" in found.stderr
+        assert reason in found.stderr
+
+
+def test_the_preview_shows_a_path_that_cannot_be_one_as_it_is(tmp_path: Path) -> None:
+    for words in (["m", "--chat-template", "x" * 300], ["/" + "x" * 300]):
+        found = preview("--out", str(tmp_path / "out"), "--", "serve", *words)
+        assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_half_a_character_from_a_policy_is_a_sentence(make_plan: MakePlan, tmp_path: Path) -> None:  # noqa: F811
+    made = make_plan("serve", "m")
+    made = replace(made, policy=replace(made.policy, response_role="\udcff"))
+    with pytest.raises(StartError, match="not UTF-8"):
+        render_config.write(made, tmp_path)

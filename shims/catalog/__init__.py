@@ -7,6 +7,7 @@ marked `only_in`) and SGLang 0.5.23.
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,6 +67,14 @@ class Catalog:
 def catalogs() -> tuple[Catalog, Catalog]:
     """vLLM's and SGLang's. An image holds that of the SGLang in it, taken when it was built."""
     return load("vllm"), load("image" if (HERE / "image.json").exists() else "sglang")
+
+
+@lru_cache(maxsize=256)
+def nearest(name: str) -> str | None:
+    """The known flag that an unknown one most resembles."""
+    vllm, sglang = catalogs()
+    found = difflib.get_close_matches(name, [*vllm.by_spelling, *sglang.by_spelling], n=1, cutoff=0.6)
+    return found[0] if found else None
 
 
 def load(name: Literal["vllm", "sglang", "image"]) -> Catalog:

@@ -1,13 +1,15 @@
 """The environment: each variable of vLLM's, of the stack's and of SGLang's gets a decision. `translate` calls it.
 
 Secrets stay out of argv, rendered files and logs; variables that Kubernetes injects for Services named `vllm...`
-(`VLLM_PORT=tcp://...`) are recognised and ignored.
+or `sglang...` (`VLLM_PORT=tcp://...`) are recognised and ignored.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
+from functools import partial
 
 from shims import caches
 from shims.environment import families, kernels, loading, machine, parallel, server
@@ -15,7 +17,7 @@ from shims.environment.record import Variable
 from shims.flags.draft import Decision, Draft
 from shims.flags.record import Outcome, dropped, invalid
 from shims.flags.waivers import Waivers
-from shims.redact import shown
+from shims.redact import cleaned, shown
 
 OURS = "VLLM_SHIM_"
 SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?$")
@@ -23,15 +25,24 @@ AREAS = (server, loading, parallel, kernels, machine)
 TABLE: dict[str, Variable] = {variable.name: variable for area in AREAS for variable in area.VARIABLES}
 
 
+LINKED = ("VLLM", "SGLANG")
+
+
+def service_links(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables that Kubernetes sets for a Service named `vllm...` or `sglang...`: nobody asked for them."""
+    prefixes = tuple(f"{word}_" for word in LINKED)
+    return tuple(n for n, v in env.items() if n.startswith(prefixes) and SERVICE_LINK.search(n) and _is_link(n, v))
+
+
 def decide(draft: Draft, waived: Waivers) -> None:
-    links = [n for n, v in draft.env.items() if n.startswith("VLLM_") and SERVICE_LINK.search(n) and _is_link(n, v)]
-    if links:
-        note = f"{len(links)} variables that Kubernetes sets for Services named vllm..."
-        draft.decisions.append(Decision(f"{min(links)}, ...", "env", None, "drop", "", note))
+    for word in LINKED:
+        if links := [name for name in draft.service_links if name.startswith(f"{word}_")]:
+            note = f"{len(links)} variables that Kubernetes sets for Services named {word.lower()}..."
+            draft.decisions.append(Decision(f"{min(links)}, ...", "env", None, "drop", "", note))
     for name, value in sorted(draft.env.items()):
-        variable = None if name in links or name.startswith(OURS) else _record(name)
+        variable = None if name.startswith(OURS) else _record(name)
         if variable is None:
-            if name.startswith("VLLM_") and not name.startswith(OURS) and name not in links:
+            if name.startswith("VLLM_") and not name.startswith(OURS):
                 draft.decisions.append(_unknown(draft, name))
             continue
         if variable.quiet:
@@ -39,7 +50,8 @@ def decide(draft: Draft, waived: Waivers) -> None:
         outcome = waived.apply(draft, name, _outcome(draft, variable, value))
         # A name that only a family knows may hold anything: its value is not ours to print.
         value_shown = None if variable.name.endswith("*") else shown(name, value)
-        draft.decisions.append(Decision(name, "env", value_shown, outcome.action, outcome.target, outcome.note))
+        target, note = cleaned(outcome.target), cleaned(outcome.note)
+        draft.decisions.append(Decision(name, "env", value_shown, outcome.action, target, note))
     caches.complete(draft)
 
 
@@ -53,7 +65,7 @@ def _outcome(draft: Draft, variable: Variable, value: str) -> Outcome:
     if not value.strip() and not variable.empty:
         return dropped("empty: as if it were not set")
     try:
-        outcome = variable.decide(draft, value)
+        outcome = draft.attempt(partial(variable.decide, draft, value))
     except ValueError:
         return invalid("vLLM cannot read this value and would not start: give a whole number, such as 0 or 1")
     if outcome.action in ("ours", "convert") and outcome.target and variable.why:

@@ -3,12 +3,13 @@ reads by itself. Read by `shims.environment`, after the exact names."""
 
 from __future__ import annotations
 
-from shims.environment.record import Decider, Variable, convert, drop, passed
+from shims.environment.record import Decider, Variable, convert, drop, given, names, passed, refuse
 from shims.flags.draft import Draft
 from shims.flags.record import Outcome
 
 ITSELF = "SGLang reads it itself"
 # What `shims.flags.kv_transfer` makes SGLang's host cache of.
+GRPC = "this image serves HTTP, and a second listener of SGLang's checks no key"
 LMCACHE = ("LMCACHE_LOCAL_CPU", "LMCACHE_MAX_LOCAL_CPU_SIZE")
 TRACING = "--enable-trace"
 
@@ -24,6 +25,11 @@ def tracing(draft: Draft, _value: str) -> Outcome:
     return Outcome("pass", note=ITSELF if on else "tracing is off: --otlp-traces-endpoint turns it on")
 
 
+def plugins(draft: Draft, value: str) -> Outcome:
+    draft.warnings.append(f"SGLANG_PLUGINS={value}: a plugin may change anything in SGLang, and nothing here knows it")
+    return Outcome("pass", note=ITSELF)
+
+
 def _family(prefix: str, decide: Decider) -> Variable:
     return Variable(f"{prefix}*", "pass", decide=decide, empty=True)
 
@@ -33,6 +39,20 @@ VARIABLES: tuple[Variable, ...] = (
     *(Variable(name, "ours", "read with --kv-transfer-config") for name in LMCACHE),
     *drop("SGLang's HiCache takes the place of LMCache", "LMCACHE_*"),
     *drop("the command line names a parser", "SGLANG_TOOL_CALL_PARSER"),
+    *refuse(given, f"{GRPC}: unset it", "SGLANG_GRPC_PORT", firm=True),
+    *refuse(
+        given,
+        "the middleware speaks to SGLang's own HTTP application; unset it",
+        "SGLANG_HTTP_SERVER_APP_PATH",
+        firm=True,
+    ),
+    *refuse(
+        names("", "0", "false", "no", "n", "off"),
+        "the middleware speaks to SGLang's HTTP server in Python; unset it",
+        "SGLANG_RUST_SERVER",
+        firm=True,
+    ),
+    Variable("SGLANG_PLUGINS", "pass", "with a warning: nothing here knows what a plugin changes", decide=plugins),
     # By name: their values are shown, or known to be secret; a family's are neither.
     *passed(ITSELF, "HF_HOME", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
     *passed(ITSELF, "SGLANG_*", "SGL_*"),

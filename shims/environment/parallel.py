@@ -24,13 +24,11 @@ NO_RPC = "between vLLM's own processes"
 ONE_NODE = "one node: nothing to tell another"
 TRANSFER = "of a KV connector of vLLM's, which SGLang does not run"
 NEAR = 64  # SGLang searches upwards from SGLANG_PORT: it must not come to haproxy's port before haproxy does
-BOOTSTRAP = "--disaggregation-bootstrap-port"
 
 
 def several(draft: Draft) -> bool:
-    """Whether another machine talks to this engine: more nodes, or a split of prefill and decode."""
-    nodes = draft.engine_args.get("--nnodes", ("1",))[0]
-    return nodes not in ("", "1") or "--disaggregation-mode" in draft.engine_args
+    """Whether another machine talks to this engine."""
+    return draft.engine_args.get("--nnodes", ("1",))[0] not in ("", "1")
 
 
 def host_ip(draft: Draft, value: str) -> Outcome:
@@ -53,15 +51,6 @@ def dp_size(_draft: Draft, value: str) -> Outcome:
     if isinstance(size, Outcome):
         return size
     return already("one rank") if size == 1 else refused(SPMD)
-
-
-def bootstrap_port(draft: Draft, value: str) -> Outcome:
-    found = whole(value, 1, "a port")
-    if isinstance(found, Outcome):
-        return found
-    if draft.engine_args.get("--disaggregation-mode", ("null",))[0] == "null":
-        return dropped("no split of prefill and decode")
-    return dropped(f"{BOOTSTRAP} wins") if BOOTSTRAP in draft.engine_args else draft.emit(BOOTSTRAP, found)
 
 
 def model_timeout(draft: Draft, value: str) -> Outcome:
@@ -92,7 +81,6 @@ VARIABLES: tuple[Variable, ...] = (
         to="SGLANG_RINGBUFFER_WARNING_INTERVAL",
     ),
     convert("VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS", model_timeout, to="--watchdog-timeout"),
-    convert("VLLM_MOONCAKE_BOOTSTRAP_PORT", bootstrap_port, to=BOOTSTRAP),
     convert("VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES", block_hashes),
     *drop("--kv-transfer-config asks for SGLang's HiCache", "VLLM_USE_SIMPLE_KV_OFFLOAD"),
     *drop(
@@ -127,7 +115,7 @@ VARIABLES: tuple[Variable, ...] = (
         *("VLLM_NIXL_SIDE_CHANNEL_HOST", "VLLM_NIXL_SIDE_CHANNEL_PORT", "VLLM_NIXL_ABORT_REQUEST_TIMEOUT"),
         *("VLLM_P2P_SIDE_CHANNEL_HOST", "VLLM_P2P_SIDE_CHANNEL_PORT", "VLLM_P2P_MAX_PEERS"),
         *("VLLM_P2P_HANDSHAKE_TIMEOUT_S", "VLLM_P2P_IDLE_TIMEOUT_S"),
-        *("VLLM_EC_SIDE_CHANNEL_HOST", "VLLM_EC_SIDE_CHANNEL_PORT"),
+        *("VLLM_EC_SIDE_CHANNEL_HOST", "VLLM_EC_SIDE_CHANNEL_PORT", "VLLM_MOONCAKE_BOOTSTRAP_PORT"),
         *("VLLM_MOONCAKE_CONNECTOR_TIMEOUT", "VLLM_MOONCAKE_ABORT_REQUEST_TIMEOUT", "VLLM_MOONCAKE_STORE_TIER_LOG"),
         *("VLLM_MOONCAKE_LOAD_RECV_THREADS", "VLLM_MOONCAKE_DISK_STAGING_USABLE_RATIO"),
         *("MOONCAKE_PREFERRED_SEGMENT", "MOONCAKE_REQUESTER_LOCAL_HOSTNAME", "VLLM_KV_OFFLOAD_MAX_BATCH_DESCRIPTORS"),

@@ -33,8 +33,8 @@ def convert(name: str, decider: Decider, why: str = "", *, to: str = "", empty: 
     return Variable(name, "convert", why, to, decider, empty=empty)
 
 
-def ours(name: str, decider: Decider, why: str = "", *, to: str = "") -> Variable:
-    return Variable(name, "ours", why, to, decider)
+def ours(name: str, decider: Decider, why: str = "", *, to: str = "", empty: bool = False) -> Variable:
+    return Variable(name, "ours", why, to, decider, empty=empty)
 
 
 def drop(why: str, *names: str) -> tuple[Variable, ...]:

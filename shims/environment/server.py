@@ -20,7 +20,8 @@ from shims.environment.record import (
     word,
 )
 from shims.flags.draft import Draft
-from shims.flags.record import Outcome, already, dropped
+from shims.flags.record import Outcome, already, dropped, invalid
+from shims.flags.server import BLANK_KEY
 
 LOG_LEVELS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warning", "ERROR": "error", "CRITICAL": "critical"}
 STOP = "stop strings a request"
@@ -35,7 +36,11 @@ DEBUG = "for debugging vLLM itself"
 def api_key(draft: Draft, value: str) -> Outcome:
     if draft.api_keys:
         return dropped("--api-key wins, as in vLLM")
-    draft.api_keys = (value,) if value else ()
+    if not value:
+        return dropped("empty: as if it were not set")
+    if not value.strip():
+        return invalid(BLANK_KEY)
+    draft.api_keys = (value,)
     return Outcome("ours", "the middleware checks it", "under /v1 and the other paths that vLLM guards")
 
 
@@ -111,7 +116,7 @@ def any_model_name(_draft: Draft, value: str) -> Outcome:
 
 
 VARIABLES: tuple[Variable, ...] = (
-    ours("VLLM_API_KEY", api_key),
+    ours("VLLM_API_KEY", api_key, empty=True),
     ours("VLLM_MAX_N_SEQUENCES", at_most("max_n", 1, "sequences (n) a request")),
     ours("VLLM_MAX_STOP_STRINGS", at_most("max_stop_strings", 0, STOP)),
     ours("VLLM_MAX_COMPLETION_PROMPTS", at_most("max_completion_prompts", 0, "prompts a request")),

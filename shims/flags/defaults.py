@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from shims.flags import model, sampling
 from shims.flags.draft import DEFAULT_MODEL, Decision, Draft
+from shims.flags.waivers import Waivers
 from shims.values.parsers import MISTRAL_FAMILY
 
 
-def complete(draft: Draft) -> None:
+def complete(draft: Draft, waived: Waivers) -> None:
     _model(draft)
     draft.add("--random-seed", 0, why="vLLM's default seed; SGLang's is random")
     draft.add("--enable-metrics", why="vLLM always serves /metrics")
@@ -18,7 +19,7 @@ def complete(draft: Draft) -> None:
     )
     draft.add_env("SGLANG_RETURN_ORIGINAL_LOGPROB", "1", "vLLM's logprobs are those before temperature")
     draft.add_env("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "0", "SGLang's own check takes a second a time")
-    _tool_call_parser(draft)
+    _tool_call_parser(draft, waived)
     model.complete(draft)
     sampling.complete(draft)
 
@@ -33,15 +34,16 @@ def _model(draft: Draft) -> None:
     draft.served_names = draft.served_names or (draft.model,)
 
 
-def _tool_call_parser(draft: Draft) -> None:
+def _tool_call_parser(draft: Draft, waived: Waivers) -> None:
     """Named by the operator's variable, or known from the model's family; never guessed for any other model."""
     if draft.given("--tool-call-parser") is not None:
         return
     name = "SGLANG_TOOL_CALL_PARSER"
-    if parser := draft.env.get(name):
-        target = draft.emit("--tool-call-parser", parser).target
+    if parser := draft.env.get(name, "").strip():
+        note = "the command line names no parser"
+        outcome = waived.apply(draft, name, draft.emit("--tool-call-parser", parser, note=note))
         draft.decisions = [d for d in draft.decisions if d.name != name]
-        draft.decisions.append(Decision(name, "env", parser, "convert", target, "the command line names no parser"))
+        draft.decisions.append(Decision(name, "env", parser, outcome.action, outcome.target, outcome.note))
     elif family := _mistral(draft):
         draft.add("--tool-call-parser", "mistral", why=f"a model of the Mistral family ({family})")
 

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from middleware.policy import Policy
@@ -14,9 +14,12 @@ from shims.catalog import catalogs
 from shims.cli import CommandLine
 from shims.facts import Facts
 from shims.flags.record import Action, Outcome, refused
+from shims.redact import redacted, shown
 
 KEEP_ALIVE_SECONDS = 75  # longer than load balancers keep a connection: they must be the ones to close it
 DEFAULT_MODEL = "Qwen/Qwen3-0.6B"  # vLLM 0.33.0's own
+GUARDS = ("--allowed-media-domains", "--media-url-max-file-size-mb")  # without one a door stays open
+GIVEN = ("command", "env", "facts", "service_links")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Draft:
     command: CommandLine
     env: Mapping[str, str]
     facts: Facts
+    service_links: tuple[str, ...] = ()  # variables that Kubernetes sets for Services: no part of `env`
     model: str = DEFAULT_MODEL
     host: str | None = None
     port: int = 8000
@@ -86,9 +90,11 @@ class Draft:
         it can crash-loop there."""
         texts = tuple(str(value) for value in values)
         if lacking := _lacking(flag, texts):
-            return refused(lacking)
+            return refused(lacking, firm=flag in GUARDS)
+        for other in _opposites(flag):
+            self.engine_args.pop(other, None)
         self.engine_args[flag] = texts
-        return Outcome(action, shlex.join((flag, *texts)), note)
+        return Outcome(action, shlex.join(redacted((flag, *texts))), note)
 
     def emit_all(self, *flags: tuple[object, ...], note: str = "") -> Outcome:
         """All of them, or the first refusal."""
@@ -101,7 +107,16 @@ class Draft:
         if name in self.env:
             return Outcome("drop", note=f"{name} is set by the operator and wins")
         self.engine_env[name] = value
-        return Outcome("convert", f"{name}={value}", note)
+        return Outcome("convert", f"{name}={shown(name, value)}", note)
+
+    def attempt(self, decide: Callable[[], Outcome]) -> Outcome:
+        """What a converter decides. Of a refusal nothing stays: waived, it would be honoured by half."""
+        before = {name: _copy(getattr(self, name)) for name in _WRITTEN}
+        outcome = decide()
+        if outcome.action == "refuse":
+            for name, value in before.items():
+                setattr(self, name, value)
+        return outcome
 
     def ask(self, **values: Any) -> None:
         """Tell the middleware."""
@@ -109,7 +124,7 @@ class Draft:
 
     def add(self, flag: str, *values: object, why: str) -> None:
         """Give SGLang a flag that nobody asked for, unless somebody did; an SGLang that lacks it goes without."""
-        if flag in self.engine_args:
+        if any(spelling in self.engine_args for spelling in (flag, *_opposites(flag))):
             return
         outcome = self.emit(flag, *values)
         if outcome.action == "refuse":
@@ -121,7 +136,20 @@ class Draft:
         """As `add`, for a variable: the operator's own value wins."""
         if name not in self.env and name not in self.engine_env:
             self.engine_env[name] = value
-            self.added.append((f"{name}={value}", why))
+            self.added.append((f"{name}={shown(name, value)}", why))
+
+
+_WRITTEN = tuple(one.name for one in fields(Draft) if one.name not in GIVEN)
+
+
+def _copy(value: Any) -> Any:
+    return value.copy() if isinstance(value, (dict, list)) else value
+
+
+def _opposites(flag: str) -> tuple[str, ...]:
+    """Of a switch its negations, of a negation the switch."""
+    known = catalogs()[1].by_spelling.get(flag)
+    return tuple(one for one in (known.name, *known.negations) if one != flag) if known and known.negations else ()
 
 
 def _lacking(flag: str, texts: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ graphs are off, their sizes ask for nothing.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from shims.flags.draft import Draft
@@ -72,7 +73,7 @@ def _mode(draft: Draft, value: dict[str, Any]) -> Outcome | None:
     mode = value.get("cudagraph_mode")
     if mode is None:
         return draft.emit_all(*NO_GRAPHS) if value.get("use_cudagraph") is False else None
-    name = mode.upper() if isinstance(mode, str) else MODES[mode] if mode in (0, 1, 2) else ""
+    name = mode.upper() if isinstance(mode, str) else MODES[mode] if type(mode) is int and mode in (0, 1, 2) else ""
     if name not in MODES:
         return invalid(f"cudagraph_mode is {mode!r:.60}; vLLM has {', '.join(MODES)}")
     if name == "NONE":
@@ -87,7 +88,7 @@ def _sizes(draft: Draft, value: Any) -> Outcome | None:
         return None
     if not isinstance(value, list):
         return invalid(NO_LIST)
-    value = [int(size) if isinstance(size, str) and size.isascii() and size.isdecimal() else size for size in value]
+    value = [int(size) if isinstance(size, str) and re.fullmatch(r"[0-9]{1,9}", size) else size for size in value]
     if any(type(size) is not int for size in value):  # `-cc.cudagraph_capture_sizes+ 1,2` makes texts
         return invalid(NO_LIST)
     return capture_sizes(draft, value) if value else draft.emit_all(*NO_GRAPHS)

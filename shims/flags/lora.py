@@ -19,6 +19,7 @@ from shims.flags.record import (
     refuse,
     refused,
 )
+from shims.values import nested
 
 DEFAULT_RANK = 16  # vLLM 0.33.0's --max-lora-rank
 PER_BATCH = 8  # SGLang 0.5.23's --max-loras-per-batch
@@ -73,14 +74,16 @@ def _module(item: str) -> dict[str, str] | str:
         found: Any = {"name": name, "path": path}
     else:
         try:
-            found = json.loads(item)
+            found = nested.loads(item)
+        except nested.TooMuch as error:
+            return f"{item!r:.80} {error}"
         except ValueError:
-            return f"'{item}' is neither name=path nor JSON"
+            return f"{item!r:.80} is neither name=path nor JSON"
     if not isinstance(found, dict) or not {"name", "path"} <= set(found) or set(found) - set(FIELDS):
-        return f"'{item}' is no object with name and path (and, if need be, {', '.join(FIELDS[2:])})"
+        return f"{item!r:.80} is no object with name and path (and, if need be, {', '.join(FIELDS[2:])})"
     name, path = found["name"], found["path"]
     if not isinstance(name, str) or not isinstance(path, str) or not name.strip() or not path.strip():
-        return f"'{item}': the name or the path is empty or no text"
+        return f"{item!r:.80}: the name or the path is empty or no text"
     return {"name": name, "path": path} if name[0] != "-" else f"'{name}' is not a name: it begins with a dash"
 
 

@@ -22,6 +22,7 @@ from shims.flags.record import (
     same,
     vocabulary,
 )
+from shims.redact import cleaned
 from shims.values.model import CONFIG_FORMAT, MODEL_IMPL
 from shims.values.shapes import is_count
 
@@ -31,7 +32,16 @@ SEEDS = 2**32  # what NumPy takes, in both servers
 def model(draft: Draft, value: str) -> Outcome:
     if draft.command.entry == "serve" and draft.command.positional is not None:
         return dropped(f"the positional model {draft.command.positional} wins, as in vLLM")
-    return Outcome("rename", f"--model-path {value}")
+    if why := no_name(value):
+        return invalid(why)
+    return Outcome("rename", f"--model-path {cleaned(value)}")
+
+
+def no_name(model: str) -> str:
+    """Why nothing can be loaded by this name; empty if something can."""
+    if not model.strip():
+        return "the model is empty: is a variable unset?"
+    return f"{model!r} is not a model: it begins with a dash" if model.startswith("-") else ""
 
 
 def served_model_name(draft: Draft, value: list[str]) -> Outcome:

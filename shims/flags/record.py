@@ -17,12 +17,14 @@ Action = Literal["same", "rename", "convert", "ours", "drop", "refuse", "pass"]
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one flag or variable: `target` is what a person reads, e.g. `--context-length 4096`.
-    A `firm` refusal stands whatever VLLM_SHIM_UNSUPPORTED says."""
+    A `firm` refusal stands whatever VLLM_SHIM_UNSUPPORTED says, and one `by_name` unless VLLM_SHIM_IGNORE_FLAGS names
+    its flag."""
 
     action: Action
     target: str = ""
     note: str = ""
     firm: bool = False
+    by_name: bool = False
 
 
 Converter = Callable[["Draft", Any], Outcome]

@@ -15,6 +15,7 @@ A_DAY = 24 * 60 * 60
 NO_ASGI = (
     "SGLang runs in a process of its own and this front door takes no ASGI middleware; do what it does in a gateway"
 )
+BLANK_KEY = "a key of white space protects nothing: no client can send it; is a variable unset?"
 
 
 def host(draft: Draft, value: str) -> Outcome:
@@ -47,6 +48,8 @@ def uds(draft: Draft, value: str) -> Outcome:
 
 def api_key(draft: Draft, value: list[str]) -> Outcome:
     draft.api_keys = tuple(filter(None, value))
+    if any(not key.strip() for key in draft.api_keys):
+        return invalid(BLANK_KEY)
     if not draft.api_keys:
         return already("an empty key asks for nothing, as in vLLM")
     return Outcome("ours", "the middleware checks it", "under /v1 and the other paths that vLLM guards")

@@ -54,7 +54,6 @@ def piece(name: str) -> Converter:
 
 
 def _emitted(draft: Draft, asked: Speculation) -> Outcome:
-    """All of SGLang's flags, or none of them."""
     if int(draft.given("--pipeline-parallel-size") or 1) > 1 and asked.algorithm not in ("EAGLE", "NEXTN"):
         return refused(f"with --pipeline-parallel-size SGLang does not speculate by {asked.algorithm}; leave one out")
     extras = _of_the_draft(draft, asked)
@@ -62,11 +61,8 @@ def _emitted(draft: Draft, asked: Speculation) -> Outcome:
         return extras
     flags: Flags = [("--speculative-algorithm", asked.algorithm), *extras, *_ahead(asked)]
     outcome = draft.emit_all(*flags, note=asked.left_out)
-    if outcome.action == "refuse":
-        for flag, *_ in flags:
-            draft.engine_args.pop(str(flag), None)
-        return outcome
-    _warn(draft, asked)
+    if outcome.action != "refuse":
+        _warn(draft, asked)
     return outcome
 
 

@@ -6,41 +6,25 @@ VLLM_SHIM_ENGINE_ARGS. What holds the house together cannot be overridden and is
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from shims import environment
-from shims.catalog import CatalogFlag, catalogs
-from shims.cli import CommandLine, Given, nearest
-from shims.exceptions import CommandLineError, Refused
+from shims.catalog import CatalogFlag, catalogs, nearest
+from shims.cli import CommandLine, Given
+from shims.exceptions import Refused
 from shims.facts import Facts
-from shims.flags import TABLE, defaults, waivers
+from shims.flags import TABLE, defaults, model, passed, waivers
 from shims.flags.draft import Decision, Draft
-from shims.flags.record import Action, Flag, Outcome, already, dropped, refused
-from shims.redact import REDACTED, shown
-
-TLS = "haproxy is the front door; SGLang listens on loopback, without TLS"
-HOUSE = {
-    "--host": "haproxy binds the address that --host names",
-    "--port": "haproxy binds the port that --port names; VLLM_SHIM_SGLANG_PORT moves SGLang's",
-    "--api-key": "the middleware checks keys: give --api-key to vllm serve",
-    "--admin-api-key": "SGLang's admin routes are closed",
-    "--served-model-name": "give --served-model-name to vllm serve",
-    "--fastapi-root-path": "the path belongs to the front door",
-    "--model-path": "give the model to vllm serve",
-    "--ssl-keyfile": TLS,
-    "--ssl-keyfile-password": TLS,
-    "--ssl-certfile": TLS,
-    "--ssl-ca-certs": TLS,
-    "--enable-ssl-refresh": TLS,
-    "--config": "write its flags out: a file could set what the house stands on",
-}
+from shims.flags.record import Flag, Outcome, already, dropped, refused
+from shims.redact import REDACTED, cleaned, shown
 
 
 def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Draft:
     """Raises Refused with every refusal at once, CommandLineError for settings that cannot be read."""
-    draft = Draft(command, env, facts)
+    links = environment.service_links(env)
+    draft = Draft(command, {name: value for name, value in env.items() if name not in links}, facts, links)
     waived = waivers.read(env)
     last = {(given.origin, given.name): given for given in command.given}
     outcomes: dict[tuple[str, str], Outcome] = {}
@@ -51,7 +35,7 @@ def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Dra
             outcomes["vllm", name] = decide(draft, flag, given)
     for (origin, name), given in last.items():
         if origin == "sglang":
-            outcomes[origin, name] = _pass(draft, name, given.texts)
+            outcomes[origin, name] = passed.pass_on(draft, given.spelled, given.texts)
         elif origin == "unknown":
             outcomes[origin, name] = _unknown(command, given)
         elif name not in TABLE:
@@ -60,9 +44,9 @@ def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Dra
         outcome = waived.apply(draft, given.name, _still_true(draft, outcomes[key]))
         draft.decisions.append(_decision(given.spelled, "flag", _shown(given), outcome))
     environment.decide(draft, waived)
-    defaults.complete(draft)
-    _engine_args_variable(draft)
-    refusals = [(d.name, d.note) for d in draft.decisions if d.action == "refuse"]
+    defaults.complete(draft, waived)
+    passed.engine_args(draft)
+    refusals = [(d.name, cleaned(d.note)) for d in draft.decisions if d.action == "refuse"]
     refusals += _unwritable_values(draft)
     if refusals:
         raise Refused(refusals)
@@ -74,7 +58,7 @@ def decide(draft: Draft, flag: Flag, given: Given) -> Outcome:
     if given.value is None and known.arity != "optional":
         return already("None: as if it were not given")
     if flag.convert is not None:
-        outcome = flag.convert(draft, given.value)
+        outcome = draft.attempt(partial(flag.convert, draft, given.value))
         if outcome.action in ("refuse", "drop") or not outcome.target:
             return outcome
         return Outcome(flag.action, outcome.target, "; ".join(filter(None, (outcome.note, flag.why))))
@@ -107,29 +91,15 @@ def _still_true(draft: Draft, outcome: Outcome) -> Outcome:
 
 
 def _positional(draft: Draft, command: CommandLine) -> None:
-    if not command.positional:
-        why = "the model is empty: is a variable unset?"
-        draft.decisions.append(Decision("model", "flag", command.positional, "refuse", "", why))
+    name = cleaned(command.positional or "")
+    if why := model.no_name(command.positional or ""):
+        draft.decisions.append(Decision("model", "flag", name, "refuse", "", why))
     elif command.entry == "api_server":
         note = "the api_server entry ignores a positional model, as in vLLM: use --model"
-        draft.warnings.append(f"{command.positional}: {note}")
-        draft.decisions.append(Decision("model", "flag", command.positional, "drop", "", note))
+        draft.warnings.append(f"{name}: {note}")
+        draft.decisions.append(Decision("model", "flag", name, "drop", "", note))
     else:
-        target = f"--model-path {command.positional}"
-        draft.decisions.append(Decision("model", "flag", command.positional, "rename", target, ""))
-
-
-def _pass(draft: Draft, name: str, texts: tuple[str, ...], source: str = "") -> Outcome:
-    """An SGLang flag by its own name: it beats our translation, with a line."""
-    flag: CatalogFlag = catalogs()[1].by_spelling[name]
-    if flag.name in HOUSE:
-        return refused(HOUSE[flag.name], firm=True)
-    outcome = draft.emit(flag.name, *map(_compact, texts), action="pass", note=source)
-    before = [d for d in draft.decisions if d.kind == "flag" and flag.name in d.target.split()]
-    replaced = [d.name for d in before if d.action not in ("pass", "refuse")]
-    if replaced:
-        draft.warnings.append(f"{name} is SGLang's own flag and wins over {', '.join(replaced)}")
-    return outcome
+        draft.decisions.append(Decision("model", "flag", name, "rename", f"--model-path {name}", ""))
 
 
 def _unknown(command: CommandLine, given: Given) -> Outcome:
@@ -137,7 +107,8 @@ def _unknown(command: CommandLine, given: Given) -> Outcome:
     hint = f"; did you mean {close}?" if close else ""
     # Ignored, it could take the model with it: nothing tells whether `--unknown word` has a value.
     no_model = bool(given.texts) and command.positional is None and command.last("--model") is None
-    return refused(f"neither vLLM nor SGLang has this flag{hint}", firm=no_model)
+    why = f"neither vLLM nor SGLang has this flag{hint}"
+    return Outcome("refuse", note=why, firm=no_model, by_name=True)
 
 
 def _unwritable_values(draft: Draft) -> Iterable[tuple[str, str]]:
@@ -151,66 +122,26 @@ def _unwritable_values(draft: Draft) -> Iterable[tuple[str, str]]:
     yield from (("--chat-template", "it is not UTF-8") for text in texts if not _is_unicode(text))
 
 
-def _engine_args_variable(draft: Draft) -> None:
-    """VLLM_SHIM_ENGINE_ARGS: extra SGLang flags, last."""
-    name = "VLLM_SHIM_ENGINE_ARGS"
-    try:
-        tokens = shlex.split(draft.env.get(name, ""))
-    except ValueError as error:
-        raise CommandLineError(f"{name} cannot be split into arguments: {error}") from error
-    for flag, texts in _grouped(tokens, name):
-        known = flag in catalogs()[1].by_spelling
-        if known:
-            outcome = _pass(draft, flag, texts, source=f"from {name}")
-        else:
-            outcome = refused(f"SGLang {catalogs()[1].version} has no such flag ({name})")
-        draft.decisions.append(_decision(flag, "flag", shown(flag, " ".join(texts)) or None, outcome))
-
-
-def _grouped(tokens: list[str], name: str) -> Iterable[tuple[str, tuple[str, ...]]]:
-    """`--a 1 2 --b=3 --c` to (--a, (1, 2)), (--b, (3,)), (--c, ())."""
-    groups: list[tuple[str, list[str]]] = []
-    for token in tokens:
-        if token.startswith("--"):
-            flag, equals, value = token.partition("=")
-            groups.append((flag, [value] if equals else []))
-        elif groups:
-            groups[-1][1].append(token)
-        else:
-            raise CommandLineError(f"{name} must begin with a flag, not with '{token}'")
-    return [(flag, tuple(values)) for flag, values in groups]
-
-
 def _shown(given: Given) -> str | None:
     if not given.texts:
         return None
     record = TABLE.get(given.name)
     if record is not None and record.secret:
         return REDACTED
-    return shown(given.name, shlex.join(given.texts) if len(given.texts) != 1 else given.texts[0])
+    texts = [shown(given.name, text) for text in given.texts]
+    return shlex.join(texts) if len(texts) != 1 else texts[0]
 
 
 def _decision(name: str, kind: str, value: str | None, outcome: Outcome) -> Decision:
-    action: Action = outcome.action
-    return Decision(name, kind, value, action, outcome.target, outcome.note)
-
-
-def _compact(text: str) -> str:
-    """A JSON value with newlines in it, on one line: supervisord's configuration has one line a value."""
-    if "\n" not in text:
-        return text
-    try:
-        return json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
-    except ValueError:
-        return text
+    return Decision(name, kind, value, outcome.action, cleaned(outcome.target), cleaned(outcome.note))
 
 
 def _unwritable(values: Iterable[str]) -> Iterable[str]:
     for value in values:
         if "\n" in value or "\r" in value or "\0" in value:
-            yield f"its value {value!r:.60} holds a line break; write it on one line"
+            yield f"its value {cleaned(value)!r:.60} holds a line break; write it on one line"
         elif not _is_unicode(value):
-            yield f"its value {value!r:.60} is not UTF-8"
+            yield f"its value {cleaned(value)!r:.60} is not UTF-8"
 
 
 def _is_unicode(text: str) -> bool:

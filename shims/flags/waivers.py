@@ -1,11 +1,12 @@
 """What the operator would rather lose than not start: VLLM_SHIM_UNSUPPORTED=warn and VLLM_SHIM_IGNORE_FLAGS turn
 refusals into warnings. `translate` asks it for every outcome; a firm refusal (security, an impossible value) stands.
+A flag that nobody has is waived by its name alone: misspelled, it may be the key or the certificate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shims.catalog import catalogs
@@ -32,6 +33,8 @@ class Waivers:
             return outcome
         if name in self.flags:
             waiver = f"{IGNORE_FLAGS} names it"
+        elif self.everything and outcome.by_name:
+            return replace(outcome, note=f"{outcome.note}; {UNSUPPORTED}=warn does not cover it: {IGNORE_FLAGS} would")
         elif self.everything:
             waiver = f"{UNSUPPORTED}=warn"
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+LONGEST = 40  # characters: a float of 400 digits is infinite
 BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -18,6 +19,8 @@ def human_int(text: str) -> int:
         raise ValueError(f"'{text}' is not a number such as 4096, 32k or 32K")
     if "." in number and suffix not in DECIMAL:
         raise ValueError(f"'{text}': decimals are only allowed with k, m, g or t (powers of 1000)")
+    if len(number) > LONGEST:
+        raise ValueError(f"'{text[:LONGEST]}...' is not a number such as 4096, 32k or 32K")
     return int(float(number) * DECIMAL[suffix]) if suffix in DECIMAL else int(number) * BINARY.get(suffix, 1)
 
 

@@ -119,8 +119,9 @@ def test_standard_input_and_json_manifests_are_read(
         ("kind: Pod\nspec: {containers: [null, 1, [], {}]}", "looked for"),
         ("a: \x00", "not YAML"),
         ("[" * 5000, "not YAML"),
-        ("a: &a [*a]", "looked for"),
-        ("kind: List\nitems: &i [{kind: List, items: *i}]", "more than"),
+        ("a: &a [*a]", "a part of itself"),
+        ("kind: List\nitems: &i [{kind: List, items: *i}]", "a part of itself"),
+        (json.dumps({"kind": "List", "items": [{}] * 10_001}), "more than 10000 documents"),
     ],
 )
 def test_a_file_without_an_engine_ends_in_one_sentence_and_exit_2(

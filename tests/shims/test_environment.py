@@ -247,6 +247,73 @@ def test_secrets_of_the_hub_reach_sglang_alone(make_plan: MakePlan) -> None:
     assert "s3cret" not in "".join(files.values())
 
 
+@pytest.mark.parametrize("name", ["API_TOKENS", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"])
+def test_what_may_hold_a_key_stays_with_the_engine(name: str, make_plan: MakePlan) -> None:
+    files = render_config.render(make_plan("serve", "m", env={name: "s3cret"}))
+    engine, middleware, haproxy = _lines(files["supervisord.conf"], "command=")
+    assert f"-u {name} " in middleware
+    assert f"-u {name} " in haproxy
+    assert name not in engine
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SGLANG_GRPC_PORT", "50051"),
+        ("SGLANG_HTTP_SERVER_APP_PATH", "a:app"),
+        ("SGLANG_RUST_SERVER", "1"),
+        ("SGLANG_RUST_SERVER", "true"),
+    ],
+)
+def test_what_would_take_sglangs_server_away_is_refused_and_never_waived(
+    name: str, value: str, make_plan: MakePlan
+) -> None:
+    assert refusal(make_plan, **{name: value, "VLLM_SHIM_UNSUPPORTED": "warn"}).startswith(f"{name}: ")
+    assert not [d for d in make_plan("serve", "m", env={name: ""}).decisions if d.action == "refuse"]
+
+
+def test_plugins_of_sglangs_are_said_aloud(make_plan: MakePlan) -> None:
+    made = make_plan("serve", "m", env={"SGLANG_PLUGINS": "mine"})
+    assert line(made, "SGLANG_PLUGINS").action == "pass"
+    assert any(warning.startswith("SGLANG_PLUGINS=mine: ") for warning in made.warnings)
+
+
+def test_a_parser_that_sglang_does_not_know_is_refused(make_plan: MakePlan) -> None:
+    assert "knows no --tool-call-parser nosuch" in refusal(make_plan, SGLANG_TOOL_CALL_PARSER="nosuch")
+    env = {"SGLANG_TOOL_CALL_PARSER": "nosuch", "VLLM_SHIM_UNSUPPORTED": "warn"}
+    waived = make_plan("serve", "m", env=env)
+    assert line(waived, "SGLANG_TOOL_CALL_PARSER").action == "drop"
+    assert "--tool-call-parser" not in waived.engines[0].argv
+    assert line(make_plan("serve", "m", env={"SGLANG_TOOL_CALL_PARSER": "qwen"}), "SGLANG_TOOL_CALL_PARSER").action == (
+        "convert"
+    )
+
+
+def test_a_service_named_sglang_is_no_setting_of_sglangs(make_plan: MakePlan) -> None:
+    env = {
+        "SGLANG_PORT": "tcp://10.0.0.1:80",
+        "SGLANG_SERVICE_HOST": "10.0.0.1",
+        "SGLANG_PORT_53_UDP": "udp://10.0.0.1:53",
+        "SGLANG_GRPC_PORT": "tcp://10.0.0.2:80",
+        "VLLM_PORT": "tcp://10.0.0.3:80",
+        "SGLANG_LOG_MS": "1",
+    }
+    made = make_plan("serve", "m", env=env)
+    lines = {d.name: d.note for d in made.decisions if d.kind == "env" and d.action == "drop"}
+    assert lines == {
+        "SGLANG_GRPC_PORT, ...": "4 variables that Kubernetes sets for Services named sglang...",
+        "VLLM_PORT, ...": "1 variables that Kubernetes sets for Services named vllm...",
+    }
+    assert {name for name in env if name.startswith("SGLANG_")} - set(made.engines[0].unset) == {"SGLANG_LOG_MS"}
+
+
+def test_the_port_of_a_service_is_not_the_operators_own(make_plan: MakePlan) -> None:
+    env = {"SGLANG_PORT": "tcp://10.0.0.1:80", "VLLM_PORT": "25000"}
+    engine = make_plan("serve", "m", "-tp", "2", "--nnodes", "2", "--node-rank", "0", env=env).engines[0]
+    assert engine.env["SGLANG_PORT"] == "25000"
+    assert "SGLANG_PORT" not in engine.unset
+
+
 def test_json_in_a_variable_arrives_whole(make_plan: MakePlan) -> None:
     value = '{"dtype": "int8", "x": [1, "100%"]}'
     made = make_plan("serve", "m", env={"VLLM_HUMMING_INPUT_QUANT_CONFIG": value})

@@ -6,12 +6,17 @@ import fcntl
 import json
 import os
 import socket
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shims import cli, facts
-from shims.exceptions import CommandLineError
+from shims.__main__ import check
+from shims.exceptions import CommandLineError, StartError
+from shims.facts import Facts
+from tests.shims.test_caches import as_anybody, made, world  # noqa: F401 - a fixture
 
 
 def test_a_second_server_gets_a_run_directory_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -57,3 +62,72 @@ def test_a_file_of_facts_that_is_none_is_refused(text: str, tmp_path: Path) -> N
     path.write_text(text)
     with pytest.raises(CommandLineError, match="--facts"):
         facts.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('{"taken_ports": 5}', "taken_ports"),
+        ('{"taken_ports": ["x"]}', "taken_ports"),
+        ('{"run_dir": 5}', "run_dir"),
+        ('{"umask": "x"}', "umask"),
+        ('{"model_config": []}', "model_config"),
+        ('{"places": {"unwritable": 5}}', "places.unwritable"),
+        ('{"places": 5}', "places"),
+        ('{"model_config": ' + "[" * 3000 + "]" * 3000 + "}", "levels deep"),
+        ('{"umask": ' + "9" * 5000 + "}", "limit"),
+    ],
+)
+def test_facts_of_a_wrong_kind_are_refused_in_a_sentence(text: str, where: str, tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    path.write_text(text)
+    with pytest.raises(CommandLineError, match=where) as caught:
+        facts.load(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_facts_are_what_the_file_says(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    path.write_text('{"taken_ports": [1, 2], "generation_config": null, "model_config": {"a": [1]}, "ipv6": true}')
+    assert facts.load(str(path)) == Facts(taken_ports=frozenset({1, 2}), model_config={"a": [1]}, ipv6=True)
+
+
+def test_a_fifo_in_the_place_of_any_file_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("config.json", "generation_config.json", "logging.json", "lock"):
+        os.mkfifo(tmp_path / name)
+    found = facts.gather(cli.parse([str(tmp_path)]), {"VLLM_LOGGING_CONFIG_PATH": f"{tmp_path}/logging.json"})
+    assert (found.model_config, found.generation_config, found.logging_config) == ({}, None, None)
+    assert not facts.run_dir_is_in_use(str(tmp_path))
+    with pytest.raises(CommandLineError, match="it is no file"):
+        facts.load(f"{tmp_path}/config.json")
+
+
+def test_a_device_is_not_read_to_its_end() -> None:
+    assert facts.gather(cli.parse(["m"]), {"VLLM_LOGGING_CONFIG_PATH": "/dev/zero"}).logging_config is None
+
+
+@pytest.mark.parametrize("text", ["[" * 3000, '{"a":' * 500 + "1" + "}" * 500, "9" * 5000, '"\\ud800"'])
+def test_a_models_config_that_cannot_be_worked_with_is_as_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+    assert facts.gather(cli.parse([str(tmp_path)]), {}).model_config == {}
+
+
+@pytest.mark.parametrize("model", ["/" + "x" * 300, "/" + "x/" * 3000, "/proc/self/mem/x"])
+def test_a_model_at_no_possible_place_is_gathered_as_any_other(model: str) -> None:
+    assert facts.gather(cli.parse([model]), {}).model_config == {}
+
+
+def test_a_model_below_a_folder_that_this_user_may_not_enter(world: Path) -> None:  # noqa: F811
+    (world / "locked/model").mkdir(parents=True)
+    (world / "locked").chmod(0o700)
+
+    def start() -> None:
+        chosen = made({"VLLM_SHIM_ENGINE": sys.executable}, world, "--model", "m", "--generation-config", "vllm")
+        chosen = replace(chosen, model=f"{world}/locked/model", front_door=False)
+        command = cli.parse([f"{world}/locked/model"])
+        assert facts.gather(command, {"VLLM_SHIM_RUN_DIR": f"{world}/run"}).model_config == {}
+        if os.geteuid() != 0:
+            with pytest.raises(StartError, match="Permission denied"):
+                check(chosen)
+
+    as_anybody(start)

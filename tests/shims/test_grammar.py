@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from shims import cli
-from shims.exceptions import CommandLineError
+from shims import cli, plan
+from shims.exceptions import CommandLineError, Refused, ShimError
+from shims.facts import Facts
 from shims.grammar import canonical, canonical_argv
 
 
@@ -118,3 +119,51 @@ def test_a_served_name_without_a_model_is_refused_as_by_vllm() -> None:
     with pytest.raises(CommandLineError, match="no model"):
         cli.parse(["--served-model-name", "m"])
     assert cli.parse(["--served-model-name", "m"], "api_server").last("--served-model-name") == ["m"]
+
+
+DEEP = "[" * 3000 + "]" * 3000
+LESS_DEEP = "[" * 500 + "]" * 500
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--hf-overrides.a", DEEP],
+        ["--hf-overrides.a", LESS_DEEP],
+        ["--hf-overrides" + ".a" * 3000, "1"],
+        ["--hf-overrides" + ".a" * 500, "1"],
+        ["--hf-overrides", f'{{"a": {DEEP}}}'],
+        ["--lora-modules", DEEP],
+        ["--lora-modules", LESS_DEEP],
+    ],
+)
+def test_what_is_too_deep_to_work_with_is_one_sentence(words: list[str]) -> None:
+    with pytest.raises(ShimError, match="deep") as caught:
+        plan.make(cli.parse(["m", "--enable-lora", *words]), {}, Facts())
+    assert caught.value.exit_code == 2
+    assert len(str(caught.value)) < 300
+
+
+def test_a_number_of_thousands_of_digits_is_a_text_or_a_sentence() -> None:
+    digits = "9" * 5000
+    assert cli.parse(["m", "--speculative-config.a", digits]).last("--speculative-config") == {"a": digits}
+    for text in (digits, digits[:400] + "k", digits[:400] + ".5k"):
+        with pytest.raises(CommandLineError, match="is not a number such as"):
+            cli.parse(["m", "--max-model-len", text])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["m\udcff"], "model: its value is not UTF-8"),
+        (["m", "--response-role", "a\udcff"], "--response-role: its value is not UTF-8"),
+        (["m", "--allowed-local-media-path=/a\udcff"], "--allowed-local-media-path: its value is not UTF-8"),
+        (["m", "--api-key", "a", "SECRET\udcff"], "--api-key: its value is not UTF-8"),
+        (["m", "--\udcff", "a"], r"--\\udcff: its value is not UTF-8"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_by_the_flags_name(words: list[str], message: str) -> None:
+    with pytest.raises(Refused, match=message) as caught:
+        cli.parse(words)
+    assert str(caught.value).isascii()
+    assert "SECRET" not in str(caught.value)

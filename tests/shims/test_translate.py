@@ -173,6 +173,13 @@ def test_a_model_that_is_empty_or_cannot_be_written_is_refused(model: str, make_
         make_plan("serve", model, "--model", "other")
 
 
+@pytest.mark.parametrize("words", [["--model=-foo"], ["--model="], ["--", "-foo"], ["--model", " "]])
+@pytest.mark.parametrize("env", [{}, {"VLLM_SHIM_UNSUPPORTED": "warn"}])
+def test_a_model_that_is_no_name_is_refused(words: list[str], env: dict[str, str], make_plan: MakePlan) -> None:
+    with pytest.raises(Refused, match=r"model: .*(is empty|begins with a dash)"):
+        make_plan("serve", *words, env=env)
+
+
 def test_a_value_that_begins_with_a_dash_stays_a_value(make_plan: MakePlan) -> None:
     argv = make_plan("serve", "m", "--revision=-x", "--no-enable-chunked-prefill").engines[0].argv
     assert "--revision=-x" in argv
@@ -277,6 +284,23 @@ def test_keys_come_from_the_flag_else_from_the_variable(
     words: list[str], env: dict[str, str], keys: tuple[str, ...], make_plan: MakePlan
 ) -> None:
     assert make_plan("serve", "m", *words, env=env).api_keys == keys
+
+
+@pytest.mark.parametrize(
+    ("words", "env"),
+    [
+        ([], {"VLLM_API_KEY": "  "}),
+        ([], {"VLLM_API_KEY": "\t\n"}),
+        (["--api-key", " "], {}),
+        (["--api-key", "a", " "], {}),
+    ],
+)
+def test_a_key_of_white_space_is_no_key_and_no_open_server(
+    words: list[str], env: dict[str, str], make_plan: MakePlan
+) -> None:
+    env = {**env, "VLLM_SHIM_UNSUPPORTED": "warn", "VLLM_SHIM_IGNORE_FLAGS": "--api-key"}
+    with pytest.raises(Refused, match="a key of white space"):
+        make_plan("serve", "m", *words, env=env)
 
 
 def test_service_links_of_kubernetes_are_ignored_with_one_line(make_plan: MakePlan) -> None:
