@@ -22,9 +22,14 @@ STACK = (
     *("--dtype", "bfloat16", "--tensor-parallel-size", "8", "--max-num-seqs", "32", "--gpu_memory_utilization", "0.8"),
     *("--kv-transfer-config", '{"kv_connector":"LMCacheConnectorV1","kv_role":"kv_both"}'),
 )
-EMPTY = (
-    "[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile={folder}/pid\n[unix_http_server]\n"
-)
+EMPTY = """[supervisord]
+nodaemon=true
+logfile=/dev/null
+logfile_maxbytes=0
+pidfile={folder}/pid
+[unix_http_server]
+file={folder}/sock
+"""
 
 
 def cpu_seconds(pid: int) -> float:
@@ -38,7 +43,7 @@ def until(process: subprocess.Popen[bytes], running: Callable[[], bool]) -> floa
     try:
         while not running():
             if process.poll() is not None:
-                raise SystemExit(f"it ended with {process.returncode}")
+                raise SystemExit(f"{process.args!r}: it ended with {process.returncode}")
             time.sleep(0.002)
         return cpu_seconds(process.pid)
     finally:
