@@ -16,6 +16,7 @@ FLAGS: dict[str, str | None] = {
     "--grammar-backend": "xgrammar",
     "--lora-backend": "torch_native",  # the default, csgmv, is made of GPU kernels: the first request ends the engine
     "--disable-overlap-schedule": None,
+    "--sleep-on-idle": None,  # without it an engine with nothing to do takes a whole core
     "--mem-fraction-static": "0.3",
     # Without a bound the KV cache takes two thirds of the memory (15 GB of 24) and the start twice as long.
     "--max-total-tokens": "16384",

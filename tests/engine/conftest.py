@@ -15,7 +15,7 @@ NAME = "smollm2-135m"
 KEY = "s3cret-key"  # of the environment, as the chart gives it; every request of `client` carries it
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sglang(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if not MODEL.is_dir():
         pytest.fail("the CPU engine is not installed: run `make engine`")
