@@ -4,9 +4,9 @@
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,11 +16,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from middleware.access import Keys
 from middleware.answers import Answers
+from middleware.calls import Calls
 from middleware.context import Context, control_client
 from middleware.endpoints.redirect import without_slash
 from middleware.engine import Engine
-from middleware.errors import error, method_not_allowed, not_found, unauthorized
+from middleware.errors import Refused, error, method_not_allowed, not_found, unauthorized
+from middleware.fields.bound import Server, bind
+from middleware.fields.tally import Tally
+from middleware.intake import ClientGone
 from middleware.load import Load
+from middleware.model import Model
+from middleware.preparation.prepare import Preparation
+from middleware.preparation.prompts import Prompts
 from middleware.proxy import Proxy
 from middleware.root_path import without_root
 from middleware.router import Router
@@ -35,10 +42,17 @@ log = logging.getLogger("middleware")
 class Middleware:
     """The first callable of every request: refuses it, forwards it, or hands it to our own endpoints."""
 
-    __slots__ = ("_answers", "_keys", "_load", "_own", "_proxy", "_root_path", "_router", "_tracking")
+    __slots__ = ("_answers", "_keys", "_load", "_model", "_own", "_proxy", "_root_path", "_router", "_tracking")
 
     def __init__(
-        self, settings: Settings, answers: Answers, router: Router, proxy: Proxy, own: ASGIApp, load: Load
+        self,
+        settings: Settings,
+        answers: Answers,
+        router: Router,
+        proxy: Proxy,
+        own: ASGIApp,
+        load: Load,
+        model: Model,
     ) -> None:
         self._keys = Keys(settings.api_keys)
         self._root_path = settings.policy.root_path
@@ -48,6 +62,7 @@ class Middleware:
         self._proxy = proxy
         self._own = own
         self._load = load
+        self._model = model
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,7 +72,7 @@ class Middleware:
         inner = without_root(scope, self._root_path)
         path: str = inner["path"]
         method: str = inner["method"]
-        route = self._router.find(path)
+        route = self._find(path)
         if not self._keys.allow(method, path, route, inner["headers"]):
             await unauthorized()(inner, receive, self._answers.identified(inner, send))
         elif (preflight := self._answers.preflight(inner)) is not None:
@@ -66,17 +81,34 @@ class Middleware:
             await self._unknown(scope, path)(inner, receive, self._answers.dressed(inner, send))
         elif method not in route.methods:
             await method_not_allowed(route.methods)(inner, receive, self._answers.dressed(inner, send))
-        elif route.ours is not None:
-            await self._own(inner, receive, self._answers.dressed(inner, send))
         elif self._tracking and route.tracked:
             with self._load:
-                await self._proxy(inner, receive, send, route)
+                await self._serve(inner, receive, send, route)
         else:
-            await self._proxy(inner, receive, send, route)
+            await self._serve(inner, receive, send, route)
+
+    async def again(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request that an endpoint of ours makes of another: neither keys nor load are asked a second time."""
+        route = self._find(scope["path"])
+        if route is None:
+            await not_found()(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send, route)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+        if route.ours is not None:
+            await self._own(scope, receive, self._answers.dressed(scope, send))
+        else:
+            await self._proxy(scope, receive, send, route)
+
+    def _find(self, path: str) -> Route | None:
+        """What is for another kind of model does not exist, as in vLLM; a chat would end an embedding engine."""
+        route = self._router.find(path)
+        return route if route is not None and self._model.serves(route.task) else None
 
     def _unknown(self, scope: Scope, path: str) -> Response:
         """The address in a redirect is the client's, prefix and all."""
-        if path != "/" and path.endswith("/") and self._router.find(path.rstrip("/")) is not None:
+        if path != "/" and path.endswith("/") and self._find(path.rstrip("/")) is not None:
             return without_slash(scope)
         return not_found()
 
@@ -86,10 +118,19 @@ def create_app(settings: Settings) -> ASGIApp:
     pool = Pool(settings.upstream_host, settings.upstream_port)
     control = control_client(settings)
     load = Load()
-    context = Context(settings, engine, control, load)
+    model = Model(settings)
     answers = Answers(settings.policy)
-    watcher = Watcher(engine, control, settings.ready_file)
-    table = routes(settings)
+    calls = Calls(pool)
+    prompts = Prompts(settings.policy, model, calls)
+    watcher = Watcher(engine, control, settings.ready_file, model, prompts.warm)
+    server = Server(model, Tally())
+    table = tuple(_bound(route, server) for route in routes(settings))
+
+    async def again(scope: Scope, receive: Receive, send: Send) -> None:
+        await front.again(scope, receive, send)
+
+    paths = {route.path: route.methods for route in table}
+    context = Context(settings, engine, control, load, model, calls, again, paths, prompts.render)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -108,13 +149,28 @@ def create_app(settings: Settings) -> ASGIApp:
         lifespan=lifespan,
         exception_handlers={Exception: _fault},
     )
-    proxy = Proxy(engine, pool, answers, table, settings)
-    return Middleware(settings, answers, Router(table), proxy, own, load)
+    proxy = Proxy(engine, pool, answers, table, settings, Preparation(prompts))
+    front = Middleware(settings, answers, Router(table), proxy, own, load, model)
+    return front
+
+
+def _bound(route: Route, server: Server) -> Route:
+    return route if route.body is None else replace(route, body=bind(route.body, server))
 
 
 def _endpoint(route: Route, context: Context) -> StarletteRoute:
-    assert route.ours is not None
-    return StarletteRoute(route.path, functools.partial(route.ours, context), methods=list(route.methods))
+    ours = route.ours
+    assert ours is not None
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await ours(context, request)
+        except Refused as refused:
+            return refused.response
+        except ClientGone:
+            return Response(status_code=499)  # For the log alone: nobody is there to read it.
+
+    return StarletteRoute(route.path, answered, methods=list(route.methods))
 
 
 async def _fault(request: Request, exc: Exception) -> Response:

@@ -1,17 +1,21 @@
-"""What an endpoint of ours may reach: the settings, the engine's state, its load and the client for control calls.
+"""What an endpoint of ours may reach: the settings, the engine's state, the model, and the ways to ask SGLang.
 Made by `middleware.app`, handed to every function in `middleware.endpoints`.
 """
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
+from middleware.calls import Calls
 from middleware.engine import Engine
 from middleware.load import Load
+from middleware.model import Model
 from middleware.settings import Settings
 
 # No limit on connections: with httpx's hundred, a hundred slow scrapes would hold up the next health check.
@@ -19,13 +23,21 @@ from middleware.settings import Settings
 # call, and a check that is lost is an engine that is gone.
 CONTROL_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
 
+# A chat's fields to the token ids that vLLM would show the model; None where SGLang's own rendering is as good.
+Render = Callable[[dict[str, Any]], Awaitable[list[int] | None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
     settings: Settings
     engine: Engine
-    control: httpx.AsyncClient
+    control: httpx.AsyncClient  # small calls that change the engine, and scrapes
     load: Load
+    model: Model
+    calls: Calls  # work for the engine on behalf of a request
+    again: ASGIApp  # a request of ours through the table of routes, past the keys
+    paths: Mapping[str, tuple[str, ...]]  # and their methods, for the documents
+    render: Render | None = None
 
 
 Endpoint = Callable[[Context, Request], Awaitable[Response]]

@@ -10,12 +10,19 @@ from starlette.responses import JSONResponse, Response
 # By status, as vLLM names them where it raises by itself.
 TYPES = {
     400: "BadRequestError",
+    401: "AuthenticationError",
+    403: "PermissionDeniedError",
     404: "NotFoundError",
     408: "RequestTimeoutError",
+    409: "ConflictError",
     413: "RequestEntityTooLargeError",
+    422: "UnprocessableEntityError",
+    429: "RateLimitError",
     500: "InternalServerError",
+    501: "NotImplementedError",
     502: "BadGatewayError",
     503: "ServiceUnavailableError",
+    504: "GatewayTimeoutError",
 }
 # What vLLM says of a request that does not fit its schema has the status's own words for a type.
 SCHEMA_TYPE = "Bad Request"
@@ -32,7 +39,11 @@ class Refused(Exception):
 
 
 def error_body(status: int, message: str, *, param: str | None = None, kind: str | None = None) -> dict[str, object]:
-    return {"error": {"message": message, "type": kind or TYPES[status], "param": param, "code": status}}
+    return {"error": {"message": message, "type": kind or type_of(status), "param": param, "code": status}}
+
+
+def type_of(status: int) -> str:
+    return TYPES.get(status) or TYPES[500 if status >= 500 else 400]
 
 
 def error(

@@ -37,10 +37,13 @@ RESPONSE_DROPS = HOP_BY_HOP | {
     b"access-control-allow-origin",
     b"access-control-expose-headers",
     b"access-control-max-age",
+    # vLLM says nothing of it; its answers and ours are to requests that no cache keeps.
+    b"cache-control",
     # uvicorn, which serves us as it serves vLLM and SGLang, adds its own.
     b"date",
     b"server",
 }
+RANK = b"x-data-parallel-rank"
 # Without a body whatever their headers say: uvicorn insists on as many bytes as a content-length promises.
 BODYLESS_STATUSES = frozenset({204, 304})
 
@@ -59,7 +62,7 @@ def request_head(
     """The bytes of a request up to its body, of `length` bytes, in chunks, or (neither) without one."""
     drops = _without_named(REQUEST_DROPS, headers)
     lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), target, host.encode())]
-    lines += [b"%b: %b\r\n" % (name, value) for name, value in headers if name not in drops]
+    lines += [b"%b: %b\r\n" % (name, value) for name, value in headers if name not in drops and _is_sense(name, value)]
     if length is not None:
         lines.append(b"content-length: %d\r\n\r\n" % length)
     elif chunked:
@@ -67,6 +70,11 @@ def request_head(
     else:
         lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def _is_sense(name: bytes, value: bytes) -> bool:
+    """vLLM overlooks a rank that is no number, SGLang 0.5.23 answers 400 to it."""
+    return name != RANK or value.strip().isdigit()
 
 
 def response_headers(status: int, headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -27,7 +27,33 @@ class Policy:
     access_log_exclude: tuple[str, ...] = ()  # exact paths
     sse_keep_alive_seconds: int = 0  # 0: none
     max_request_body_bytes: int = 0  # 0: no limit (vLLM's 32 MiB hold for its Rust front end alone)
+    # Routes.
+    dev_mode: bool = False  # VLLM_SERVER_DEV_MODE
+    runtime_lora: bool = False  # VLLM_ALLOW_RUNTIME_LORA_UPDATING
+    profiler: bool = False  # --profiler-config names one, or VLLM_TORCH_PROFILER_DIR is set
+    documents: bool = True  # /docs, /redoc, /openapi.json
+    response_store: bool = False  # VLLM_ENABLE_RESPONSES_API_STORE
+    # The model.
+    any_model_name: bool = False  # VLLM_SKIP_MODEL_NAME_VALIDATION
+    model_path: str = ""  # as it was given; empty: as SGLang tells it
+    # generate, transcription, generate+transcription, embed, classify, score, reward; empty: as SGLang tells it
+    task: str = ""
+    # How the model is spoken to.
+    tokenizer: str = ""  # a folder or a name on the hub; empty: the model's
+    tokenizer_mode: str = "auto"
+    revision: str = ""  # of the tokenizer's repository
+    download_dir: str = ""  # a cache of the hub that is not the environment's
+    chat_template: str = ""  # a file; empty: the tokenizer's own
+    content_format: str = "auto"  # --chat-template-content-format: auto, string, openai
+    default_chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    exclude_tools_when_tool_choice_none: bool = False
     # Requests.
+    served_model_names: tuple[str, ...] = ()  # the first is what SGLang calls the model; none: any name is the model's
+    vocab_size: int | None = None  # of the model's configuration; None: token ids are not held against it
+    tool_parser: bool = True  # whether SGLang has a tool call parser; False: tools are refused as vLLM refuses them
+    auto_tool_choice: bool = True  # that, and --enable-auto-tool-choice; False: tool_choice auto is refused
+    reasoning_parser: bool = False  # whether vLLM's command line names one
+    deterministic: bool = False  # --enable-deterministic-inference: without it SGLang ignores seeds
     max_logprobs: int = 20  # -1: no limit
     max_stop_strings: int = 4
     max_n: int = 16384
@@ -38,8 +64,6 @@ class Policy:
     reasoning_effort_map: Mapping[str, str] = field(default_factory=dict)
     trust_request_chat_template: bool = False
     trust_request_mm_kwargs: bool = False
-    flatten_text_content: bool = False  # --chat-template-content-format string
-    auto_tool_choice: bool = False
     local_media_path: str = ""  # file:// URLs below it are allowed; empty: none
     max_queued_tokens: int = 0  # 0: no limit
     # Answers.

@@ -4,38 +4,56 @@ A plain ASGI callable without objects of Starlette's; `middleware.app` calls it 
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from middleware.answers import Answers
+from middleware.calls import while_connected
+from middleware.dialect.events import Events
+from middleware.dialect.ids import identify
+from middleware.dialect.reply import Whole, reply
+from middleware.dialect.room import fitted
+from middleware.dialect.voice import voice
 from middleware.engine import RETRY_SECONDS, Engine
-from middleware.errors import Refused, error, stream_end, unavailable
+from middleware.errors import Refused, error, unavailable
+from middleware.fields.draft import Draft
 from middleware.fields.edit import Editor
-from middleware.headers import header, request_head, response_headers
+from middleware.fields.record import CHECKED
+from middleware.fields.told import Kind, Told
+from middleware.headers import Headers, header, request_head, response_headers
 from middleware.intake import BODY_LIMIT, ClientGone, announced, attend, first_piece, whole_body
+from middleware.relay import STOPPING, relay
 from middleware.repair.guards import require_json
 from middleware.routes import Route
 from middleware.settings import Settings
-from middleware.upstream import Aborted, ConnectFailed, Connection, Exchange, Pool, UpstreamError
+from middleware.upstream import Aborted, BadResponse, ConnectFailed, Connection, Exchange, Pool, UpstreamError
 
 log = logging.getLogger("middleware.proxy")
 
-STOPPING = "The server is shutting down before the answer was finished. Please retry."
-CUT_SHORT = "The engine failed before the answer was finished. Please retry."
+# What must be awaited of a request that is decided, before it is sent, or None; it may change the draft, or refuse.
+Preparation = Callable[[Draft], Awaitable[None] | None]
 
 
 class Proxy:
-    __slots__ = ("_answers", "_editors", "_engine", "_limit", "_pool")
+    __slots__ = ("_answers", "_editors", "_engine", "_limit", "_pool", "_prepare", "_voice")
 
     def __init__(
-        self, engine: Engine, pool: Pool, answers: Answers, routes: Iterable[Route], settings: Settings
+        self,
+        engine: Engine,
+        pool: Pool,
+        answers: Answers,
+        routes: Iterable[Route],
+        settings: Settings,
+        prepare: Preparation | None = None,
     ) -> None:
         self._engine = engine
         self._pool = pool
         self._answers = answers
         self._limit = settings.policy.max_request_body_bytes
+        self._prepare = prepare
+        self._voice = voice(settings.policy, settings.served_model_names)
         self._editors = {
             route.path: Editor(route.body, settings.strip_params, settings.policy)
             for route in routes
@@ -49,22 +67,40 @@ class Proxy:
             return
         exchange = Exchange(self._pool)
         attendant: asyncio.Task[Refused | None] | None = None
-        answer: Connection | None = None
+        begun = False
+
+        async def begin(status: int, headers: list[tuple[bytes, bytes]]) -> None:
+            nonlocal begun
+            begun = True
+            start = {"type": "http.response.start", "status": status, "headers": headers}
+            await self._answers.begin(scope, send, start)
+
         try:
-            more = await self._open(exchange, scope, receive, route)
+            more, draft = await self._open(exchange, scope, receive, route)
             attendant = asyncio.create_task(attend(receive, exchange, more=more))
             answer = await exchange.answer()
-            headers = response_headers(answer.status, answer.headers)
-            start = {"type": "http.response.start", "status": answer.status, "headers": headers}
-            await self._answers.begin(scope, send, start)
-            await self._relay(answer, send)
+            editing = self._reply(answer, scope, route, draft)
+            if isinstance(editing, Whole):
+                body = await _whole(answer, editing.limit)
+                if draft is not None and editing.status == 400 and fitted(draft, body):
+                    exchange.close()
+                    answer = await self._send_again(exchange, scope, draft)
+                    editing = self._reply(answer, scope, route, draft)
+                    body = await _whole(answer, editing.limit) if isinstance(editing, Whole) else b""
+            if isinstance(editing, Whole):
+                status, body = editing.retold(body)
+                await begin(status, _with_length(response_headers(status, answer.headers), status, len(body)))
+                await send({"type": "http.response.body", "body": body})
+            else:
+                await begin(answer.status, response_headers(answer.status, answer.headers))
+                await relay(answer, send, editing)
         except Refused as refused:
             await refused.response(scope, receive, self._answers.dressed(scope, send))
         except ClientGone:
             pass
         except Aborted:
             late = attendant.result() if attendant is not None and attendant.done() else None
-            if late is not None and answer is None:
+            if late is not None and not begun:
                 await late.response(scope, receive, self._answers.dressed(scope, send))
         except UpstreamError as failure:
             # A failure in the middle of an answer never gets here: `_relay` has said what there was to say.
@@ -73,27 +109,41 @@ class Proxy:
         except Exception:
             # A fault of ours. Once an answer has begun there is nothing to add: uvicorn closes the connection.
             log.exception("%s %s", scope["method"], route.path)
-            if answer is None:
+            if not begun:
                 failed = error(500, "The middleware failed to forward this request.")
                 await failed(scope, receive, self._answers.dressed(scope, send))
         except asyncio.CancelledError:
             # uvicorn cancels what outlives its grace; an answer that has begun was ended by `_relay`.
-            if answer is None:
+            if not begun:
                 await unavailable(STOPPING, RETRY_SECONDS)(scope, receive, self._answers.dressed(scope, send))
         finally:
             if attendant is not None:
                 attendant.cancel()
             exchange.close()
 
-    async def _open(self, exchange: Exchange, scope: Scope, receive: Receive, route: Route) -> bool:
-        """Sends the request, or as much of it as there is; whether more is to come."""
+    def _reply(self, answer: Connection, scope: Scope, route: Route, draft: Draft | None) -> Whole | Events | None:
+        if scope["method"] == "HEAD":
+            return None
+        told = draft.told if draft is not None else Told(_kind(route))
+        return reply(answer.status, answer.headers, told, self._voice)
+
+    async def _open(
+        self, exchange: Exchange, scope: Scope, receive: Receive, route: Route
+    ) -> tuple[bool, Draft | None]:
+        """Sends the request, or as much of it as there is; whether more is to come, and what is known of it."""
         headers = scope["headers"]
         editor = self._editors.get(route.path)
+        draft: Draft | None = None
         more = False
         length: int | None
         if editor is not None:
             require_json(headers)
-            body = editor(await whole_body(receive, headers, self._limit or BODY_LIMIT))
+            body = await whole_body(receive, headers, self._limit or BODY_LIMIT)
+            draft = editor.open(body, prepared=self._prepare is not None)
+            identify(draft.told, headers)
+            if self._prepare is not None and (work := self._prepare(draft)) is not None:
+                await while_connected(receive, work)
+            body = editor.close(draft)
             length = len(body)
         elif self._limit and announced(headers, self._limit) is None:
             # Its size is known only when it is here.
@@ -105,55 +155,53 @@ class Proxy:
             length = int(declared) if declared is not None else None
             if length is None and body and not more:
                 length = len(body)
+        chunked = more and length is None
+        head = self._head(scope, headers, length=length, chunked=chunked)
+        await exchange.open(head, body, head_only=scope["method"] == "HEAD", whole=not more, chunked=chunked)
+        return more, draft
+
+    async def _send_again(self, exchange: Exchange, scope: Scope, draft: Draft) -> Connection:
+        body = Editor.close(draft)
+        await exchange.open(self._head(scope, scope["headers"], length=len(body)), body)
+        return await exchange.answer()
+
+    def _head(self, scope: Scope, headers: Headers, *, length: int | None, chunked: bool = False) -> bytes:
         query: bytes = scope["query_string"]
         target: bytes = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
-        method: str = scope["method"]
-        chunked = more and length is None
-        head = request_head(method, target, self._pool.authority, headers, length=length, chunked=chunked)
-        await exchange.open(head, body, head_only=method == "HEAD", whole=not more, chunked=chunked)
-        return more
-
-    async def _relay(self, answer: Connection, send: Send) -> None:
-        """Sends on each piece as it arrives, and ends honestly: whole, or with an error event, or cut off."""
-        message = {"type": "http.response.body", "body": b"", "more_body": True}
-        read = answer.read
-        data = b""
-        try:
-            while True:
-                data = await read()
-                message["body"] = data
-                if answer.complete:
-                    message["more_body"] = False
-                    await send(message)
-                    return
-                await send(message)
-        except Aborted:
-            return
-        except UpstreamError as failure:
-            log.warning("the answer was cut short: %s", failure)
-            last_words = stream_end(502, CUT_SHORT)
-        except asyncio.CancelledError:
-            data = b""  # Whether it was sent is not known.
-            last_words = stream_end(503, STOPPING)
-        if _is_open_stream(answer):
-            # The last event may have come in half; a blank line ends it, so that ours is one of its own.
-            await send(
-                {"type": "http.response.body", "body": (b"" if data.endswith(b"\n\n") else b"\n\n") + last_words}
-            )
-        # Anything else is left unfinished, and uvicorn closes the connection: nobody takes a part for the whole.
-
-
-def _is_open_stream(answer: Connection) -> bool:
-    """Whether an event can be added to what was sent: events, in the clear, of no announced length."""
-    kind = header(answer.headers, b"content-type") or b""
-    return (
-        kind.startswith(b"text/event-stream")
-        and header(answer.headers, b"content-length") is None
-        and header(answer.headers, b"content-encoding") is None
-    )
+        return request_head(scope["method"], target, self._pool.authority, headers, length=length, chunked=chunked)
 
 
 def _failed(failure: UpstreamError) -> Response:
     if isinstance(failure, ConnectFailed):
         return unavailable("The engine cannot be reached. Please retry.", RETRY_SECONDS)
     return error(502, "The engine failed before it answered. Please retry.")
+
+
+def _kind(route: Route) -> Kind:
+    """Of a route whose requests nobody looks at: vLLM's are below /v1, the others are SGLang's own."""
+    return CHECKED.answer if route.path.startswith("/v1/") else Kind.NATIVE
+
+
+async def _whole(answer: Connection, limit: int) -> bytes:
+    """All of it. A larger error is told without its words, and any other answer is none."""
+    pieces: list[bytes] = []
+    size = 0
+    while data := await answer.read():
+        size += len(data)
+        if size > limit:
+            if answer.status >= 400:
+                return b""
+            raise BadResponse(f"an answer larger than {limit} bytes")
+        pieces.append(data)
+        if answer.complete:
+            break
+    return b"".join(pieces)
+
+
+def _with_length(headers: list[tuple[bytes, bytes]], status: int, length: int) -> list[tuple[bytes, bytes]]:
+    """As vLLM has it, an error is always JSON, whatever SGLang wrote."""
+    drops = (b"content-length", b"content-type") if status >= 400 else (b"content-length",)
+    kept = [(name, value) for name, value in headers if name not in drops]
+    if status >= 400:
+        kept.append((b"content-type", b"application/json"))
+    return [*kept, (b"content-length", b"%d" % length)]

@@ -1,26 +1,48 @@
-"""THE table of paths: which methods, what answers, who may call. A path that is not in it does not exist.
+"""THE table of paths: which methods, what answers, who may call, and when. A path that is not in it does not exist.
 Walked by `middleware.router` for every request and by `middleware.app` once, to build the endpoints of our own.
 """
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from middleware.admin import opened
 from middleware.context import Endpoint
+from middleware.endpoints.adapters import load_adapter, register_adapter, unload_adapter, unregister_adapter
+from middleware.endpoints.batch import chat_batch
+from middleware.endpoints.cache import reset_mm_cache, reset_prefix_cache
+from middleware.endpoints.classify import classify
+from middleware.endpoints.documents import docs, openapi, redoc
+from middleware.endpoints.embeddings import cohere_embed, embeddings, pooled
+from middleware.endpoints.generative_scoring import generative_scoring
 from middleware.endpoints.health import health
+from middleware.endpoints.invocations import invocations
 from middleware.endpoints.load import load
 from middleware.endpoints.metrics import metrics
 from middleware.endpoints.models import models
+from middleware.endpoints.profile import start_profile, stop_profile
+from middleware.endpoints.refusals import not_served, scale_out
+from middleware.endpoints.responses import no_response
+from middleware.endpoints.score import rerank, score
+from middleware.endpoints.server_info import get_world_size, server_info, sglang_server_info
+from middleware.endpoints.state import is_paused, is_scaling, is_sleeping, kv_event_sources
+from middleware.endpoints.tokenize import detokenize, tokenize, tokenizer_info
 from middleware.endpoints.version import version
 from middleware.fields.chat import CHAT
 from middleware.fields.completions import COMPLETIONS
-from middleware.fields.others import COUNTED, DECISIONS, EMBEDDINGS, MESSAGES, NATIVE, RERANK, TOKENIZE, VERTEX
-from middleware.fields.record import CHECKED, Table
+from middleware.fields.native import ENCODE, NATIVE
+from middleware.fields.ollama import OLLAMA
+from middleware.fields.others import COUNTED, DECISIONS, DETOKENIZE, MESSAGES, TOKENIZE
+from middleware.fields.record import Table
 from middleware.fields.responses import RESPONSES
+from middleware.fields.vertex import VERTEX
+from middleware.policy import Policy
 from middleware.settings import Settings
+from middleware.tasks import Task
 
 GET = ("GET",)
 POST = ("POST",)
+DELETE = ("DELETE",)
 
 
 class Access(enum.Enum):
@@ -36,7 +58,8 @@ KEY = Access.KEY
 class Route:
     """With `ours` it is answered here, with `body` the JSON in it is looked at, with neither it goes on as it came.
 
-    What is `tracked` is work for the engine, and counts for /load.
+    What is `tracked` is work for the engine, and counts for /load. Without the `task` the route does not exist, nor
+    where `when` says no.
     """
 
     path: str
@@ -45,58 +68,142 @@ class Route:
     body: Table | None = None
     ours: Endpoint | None = None
     tracked: bool = False
+    task: Task | None = None
+    when: Callable[[Policy], bool] | None = None
 
+
+def _flag(name: str, default: bool = False) -> Callable[[Policy], bool]:
+    return lambda policy: bool(getattr(policy, name, default))
+
+
+def _no(flag: Callable[[Policy], bool]) -> Callable[[Policy], bool]:
+    return lambda policy: not flag(policy)
+
+
+DEV = _flag("dev_mode")  # VLLM_SERVER_DEV_MODE=1
+RUNTIME_LORA = _flag("runtime_lora")  # VLLM_ALLOW_RUNTIME_LORA_UPDATING=1
+PROFILER = _flag("profiler")  # --profiler-config with a profiler
+DOCUMENTS = _flag("documents", default=True)  # without --disable-fastapi-docs
+STORE = _flag("response_store")  # VLLM_ENABLE_RESPONSES_API_STORE=1
+NO_STORE = _no(STORE)
+TOKENIZER_INFO = _flag("tokenizer_info")  # --enable-tokenizer-info-endpoint
+GENERATE, TRANSCRIBE = Task.GENERATE, Task.TRANSCRIBE
+POOL, EMBED, CLASSIFY, SCORE = Task.POOL, Task.EMBED, Task.CLASSIFY, Task.SCORE
 
 # Who may call: vLLM guards /v1, /v2, /inference and /cohere and leaves the rest open, /tokenize and /metrics among it.
 # SGLang's own generation routes are not vLLM's to leave open.
 ROUTES: tuple[Route, ...] = (
-    # Answered here.
+    # Of the server.
     Route("/health", GET, OPEN, ours=health),
     Route("/ping", ("GET", "POST"), OPEN, ours=health),
     Route("/version", GET, OPEN, ours=version),
     Route("/load", GET, OPEN, ours=load),
     Route("/metrics", ("GET", "HEAD", "POST"), OPEN, ours=metrics),
     Route("/v1/models", GET, KEY, ours=models),
-    # Fields are decided one by one. The body must be a JSON object: SGLang 0.5.23 answers 500 to an array, and shows
-    # its files' paths in a 400.
-    Route("/v1/chat/completions", POST, KEY, body=CHAT, tracked=True),
-    Route("/v1/completions", POST, KEY, body=COMPLETIONS, tracked=True),
-    Route("/v1/embeddings", POST, KEY, body=EMBEDDINGS, tracked=True),
-    Route("/v1/responses", POST, KEY, body=RESPONSES, tracked=True),
-    Route("/v1/messages", POST, KEY, body=MESSAGES, tracked=True),
-    Route("/v1/messages/count_tokens", POST, KEY, body=COUNTED, tracked=True),
-    Route("/v1/classify", POST, KEY, body=CHECKED, tracked=True),
-    Route("/v1/score", POST, KEY, body=CHECKED, tracked=True),
-    Route("/v1/rerank", POST, KEY, body=RERANK, tracked=True),
-    Route("/v1/decisions", POST, KEY, body=DECISIONS, tracked=True),
-    Route("/v1/systemone", POST, KEY, body=DECISIONS, tracked=True),
-    Route("/classify", POST, OPEN, body=NATIVE, tracked=True),
-    Route("/score", POST, OPEN, body=CHECKED, tracked=True),
-    Route("/rerank", POST, OPEN, body=RERANK, tracked=True),
-    Route("/tokenize", POST, OPEN, body=TOKENIZE),
-    Route("/detokenize", POST, OPEN, body=CHECKED),
-    # SGLang takes chat there and nothing else.
-    Route("/invocations", POST, OPEN, body=CHAT),
-    # As it came.
-    Route("/v1/models/{name:path}", GET, KEY),
-    Route("/v1/responses/{id}", GET, KEY, tracked=True),
-    Route("/v1/responses/{id}/cancel", POST, KEY, tracked=True),
-    Route("/v1/audio/transcriptions", POST, KEY, tracked=True),
+    Route("/kv_event_sources", GET, OPEN, ours=kv_event_sources),
+    Route("/openapi.json", ("GET", "HEAD"), OPEN, ours=openapi, when=DOCUMENTS),
+    Route("/docs", ("GET", "HEAD"), OPEN, ours=docs, when=DOCUMENTS),
+    Route("/redoc", ("GET", "HEAD"), OPEN, ours=redoc, when=DOCUMENTS),
+    # Text from text. Fields are decided one by one.
+    Route("/v1/chat/completions", POST, KEY, body=CHAT, tracked=True, task=GENERATE),
+    Route("/v1/chat/completions/batch", POST, KEY, ours=chat_batch, tracked=True, task=GENERATE),
+    Route("/v1/completions", POST, KEY, body=COMPLETIONS, tracked=True, task=GENERATE),
+    Route("/v1/responses", POST, KEY, body=RESPONSES, tracked=True, task=GENERATE),
+    Route("/v1/responses/{id}", GET, KEY, tracked=True, task=GENERATE, when=STORE),
+    Route("/v1/responses/{id}", GET, KEY, ours=no_response, tracked=True, task=GENERATE, when=NO_STORE),
+    Route("/v1/responses/{id}/cancel", POST, KEY, tracked=True, task=GENERATE, when=STORE),
+    Route("/v1/responses/{id}/cancel", POST, KEY, ours=no_response, tracked=True, task=GENERATE, when=NO_STORE),
+    Route("/v1/messages", POST, KEY, body=MESSAGES, tracked=True, task=GENERATE),
+    Route("/v1/messages/count_tokens", POST, KEY, body=COUNTED, tracked=True, task=GENERATE),
+    Route("/generative_scoring", POST, OPEN, ours=generative_scoring, task=GENERATE),
+    Route("/v1/decisions", POST, KEY, body=DECISIONS, tracked=True, task=GENERATE),
+    Route("/v1/systemone", POST, KEY, body=DECISIONS, tracked=True, task=GENERATE),
+    Route("/invocations", POST, OPEN, ours=invocations, tracked=True),
+    # The tokenizer.
+    Route("/tokenize", POST, OPEN, ours=tokenize),
+    Route("/detokenize", POST, OPEN, ours=detokenize),
+    Route("/tokenizer_info", GET, OPEN, ours=tokenizer_info, when=TOKENIZER_INFO),
+    # Numbers from text.
+    Route("/v1/embeddings", POST, KEY, ours=embeddings, tracked=True, task=EMBED),
+    Route("/v2/embed", POST, KEY, ours=cohere_embed, tracked=True, task=EMBED),
+    Route("/pooling", POST, OPEN, ours=pooled, tracked=True, task=EMBED),
+    Route("/classify", POST, OPEN, ours=classify, tracked=True, task=CLASSIFY),
+    Route("/score", POST, OPEN, ours=score, tracked=True, task=SCORE),
+    Route("/v1/score", POST, KEY, ours=score, tracked=True, task=SCORE),
+    Route("/rerank", POST, OPEN, ours=rerank, tracked=True, task=SCORE),
+    Route("/v1/rerank", POST, KEY, ours=rerank, tracked=True, task=SCORE),
+    Route("/v2/rerank", POST, KEY, ours=rerank, tracked=True, task=SCORE),
+    # Text from sound: a form, forwarded as it is.
+    Route("/v1/audio/transcriptions", POST, KEY, tracked=True, task=TRANSCRIBE),
+    Route("/v1/audio/translations", POST, KEY, ours=not_served, tracked=True, task=TRANSCRIBE),
+    # Adapters.
+    Route("/v1/load_lora_adapter", POST, KEY, ours=load_adapter, when=RUNTIME_LORA),
+    Route("/v1/unload_lora_adapter", POST, KEY, ours=unload_adapter, when=RUNTIME_LORA),
+    Route("/adapters", POST, OPEN, ours=register_adapter, when=RUNTIME_LORA),
+    Route("/adapters/{adapter_name}", DELETE, OPEN, ours=unregister_adapter, when=RUNTIME_LORA),
+    # The profiler.
+    Route("/start_profile", POST, OPEN, ours=start_profile, when=PROFILER),
+    Route("/stop_profile", POST, OPEN, ours=stop_profile, when=PROFILER),
+    # More ranks, or fewer: SGLang's are those of its start.
+    Route("/scale_elastic_ep", POST, OPEN, ours=not_served, task=GENERATE),
+    Route("/is_scaling_elastic_ep", POST, OPEN, ours=is_scaling, task=GENERATE),
+    # Rendering and generating apart: as vLLM without --enable-scale-out.
+    Route("/v1/chat/completions/render", POST, KEY, ours=scale_out, task=GENERATE),
+    Route("/v1/completions/render", POST, KEY, ours=scale_out, task=GENERATE),
+    Route("/v1/messages/render", POST, KEY, ours=scale_out, task=GENERATE),
+    Route("/v1/responses/render", POST, KEY, ours=scale_out, task=GENERATE),
+    Route("/v1/chat/completions/derender", POST, KEY, ours=scale_out, task=GENERATE),
+    Route("/v1/completions/derender", POST, KEY, ours=scale_out, task=GENERATE),
+    Route("/inference/v1/generate", POST, KEY, ours=scale_out, task=GENERATE),
+    Route("/inference/v1/abort_requests", POST, KEY, ours=scale_out, task=GENERATE),
+    # Development.
+    Route("/server_info", GET, OPEN, ours=server_info, when=DEV),
+    Route("/reset_prefix_cache", POST, OPEN, ours=reset_prefix_cache, when=DEV),
+    Route("/reset_mm_cache", POST, OPEN, ours=reset_mm_cache, when=DEV),
+    Route("/reset_encoder_cache", POST, OPEN, ours=not_served, when=DEV),
+    Route("/collective_rpc", POST, OPEN, ours=not_served, when=DEV),
+    Route("/get_world_size", GET, OPEN, ours=get_world_size, when=DEV),
+    Route("/is_sleeping", GET, OPEN, ours=is_sleeping, when=DEV),
+    Route("/is_paused", GET, OPEN, ours=is_paused, when=DEV),
+    Route("/sleep", POST, OPEN, ours=not_served, when=DEV),
+    Route("/wake_up", POST, OPEN, ours=not_served, when=DEV),
+    Route("/release_kv_cache_memory", POST, OPEN, ours=not_served, when=DEV),
+    Route("/pause", POST, OPEN, ours=not_served, when=DEV),
+    Route("/resume", POST, OPEN, ours=not_served, when=DEV),
+    Route("/abort_requests", POST, OPEN, ours=not_served, when=DEV),
+    Route("/init_weight_transfer_engine", POST, OPEN, ours=not_served, when=DEV),
+    Route("/shutdown_weight_transfer_engine", POST, OPEN, ours=not_served, when=DEV),
+    Route("/start_weight_update", POST, OPEN, ours=not_served, when=DEV),
+    Route("/start_draft_weight_update", POST, OPEN, ours=not_served, when=DEV),
+    Route("/update_weights", POST, OPEN, ours=not_served, when=DEV),
+    Route("/finish_weight_update", POST, OPEN, ours=not_served, when=DEV),
+    Route("/update_weight_version", POST, OPEN, ours=not_served, when=DEV),
+    Route("/weight_info", GET, OPEN, ours=not_served, when=DEV),
+    Route("/weight_checker", POST, OPEN, ours=not_served, when=DEV),
     # SGLang's own ways to generate.
-    Route("/generate", ("POST", "PUT"), KEY, body=NATIVE, tracked=True),
-    Route("/encode", ("POST", "PUT"), KEY, body=NATIVE, tracked=True),
+    Route("/generate", ("POST", "PUT"), KEY, body=NATIVE, tracked=True, task=GENERATE),
+    Route("/encode", ("POST", "PUT"), KEY, body=ENCODE, tracked=True, task=POOL),
+    Route("/v1/classify", POST, KEY, ours=classify, tracked=True, task=CLASSIFY),
     Route("/v1/tokenize", POST, KEY, body=TOKENIZE),
-    Route("/v1/detokenize", POST, KEY),
-    Route("/vertex_generate", POST, KEY, body=VERTEX, tracked=True),
-    Route("/api/chat", POST, KEY, tracked=True),
-    Route("/api/generate", POST, KEY, tracked=True),
+    Route("/v1/detokenize", POST, KEY, body=DETOKENIZE),
+    Route("/vertex_generate", POST, KEY, body=VERTEX, tracked=True, task=GENERATE),
+    Route("/api/chat", POST, KEY, body=OLLAMA, tracked=True, task=GENERATE),
+    Route("/api/generate", POST, KEY, body=OLLAMA, tracked=True, task=GENERATE),
     Route("/api/show", POST, KEY),
     Route("/api/tags", GET, KEY),
     Route("/parse_function_call", POST, KEY),
     Route("/separate_reasoning", POST, KEY),
 )
+# Of what the operator opens, what would show the engine's keys is told by us.
+TOLD_BY_US: dict[str, Endpoint] = {"/server_info": sglang_server_info, "/get_server_info": sglang_server_info}
 
 
 def routes(settings: Settings) -> tuple[Route, ...]:
-    """The table, and the administrative routes that the operator has opened."""
-    return ROUTES + tuple(Route(admin.path, admin.methods, KEY) for admin in opened(settings.expose_routes))
+    """The table for this server: without what is switched off, and with what the operator has opened instead."""
+    added = tuple(
+        Route(admin.path, admin.methods, KEY, ours=TOLD_BY_US.get(admin.path))
+        for admin in opened(settings.expose_routes)
+    )
+    taken = {route.path for route in added}
+    there = (route for route in ROUTES if route.when is None or route.when(settings.policy))
+    return tuple(route for route in there if route.path not in taken) + added

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
 
 from middleware.engine import Engine, State
+from middleware.model import Model
 
 log = logging.getLogger("middleware.watch")
 
@@ -29,12 +32,21 @@ class _Models(msgspec.Struct):
 class Watcher:
     """`run` never ends by itself: a poll that goes wrong as nobody expected is logged, and the next one comes."""
 
-    __slots__ = ("_control", "_engine", "_ready_file")
+    __slots__ = ("_control", "_engine", "_model", "_ready_file", "_warm")
 
-    def __init__(self, engine: Engine, control: httpx.AsyncClient, ready_file: Path | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        control: httpx.AsyncClient,
+        ready_file: Path | None,
+        model: Model | None = None,
+        warm: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._engine = engine
         self._control = control
         self._ready_file = ready_file
+        self._model = model
+        self._warm = warm
 
     async def run(self) -> None:
         while True:
@@ -68,7 +80,14 @@ class Watcher:
             models = []
         if not models:
             self._lost("its /v1/models lists no model")
-        elif self._engine.become(State.READY, "it serves a model") and self._ready_file is not None:
+            return
+        if self._model is not None:
+            # Before the first request: what the model is for decides which routes exist.
+            info = await self._control.get("/model_info", timeout=PATIENCE_SECONDS)
+            self._model.learn(models, _object(info))
+        if self._warm is not None:
+            await self._warm()
+        if self._engine.become(State.READY, "it serves a model") and self._ready_file is not None:
             leave_word(self._ready_file)
 
     def _lost(self, why: str) -> None:
@@ -76,6 +95,14 @@ class Watcher:
             self._engine.explain(why)
         else:
             self._engine.become(State.GONE, why)
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    """Empty if it is none: an older SGLang is served as well as it tells."""
+    try:
+        return msgspec.json.decode(answer.content, type=dict[str, Any]) if answer.status_code == 200 else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
 
 
 def leave_word(path: Path) -> None:

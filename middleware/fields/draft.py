@@ -2,11 +2,13 @@
 Made by `fields.edit`, changed by converters and repairs.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from middleware.errors import bad_request
+from middleware.fields.told import Told
 from middleware.policy import Policy
 
 RAW_NULL = b"null"
@@ -15,11 +17,20 @@ CONTAINERS = 500_000
 
 
 class Draft:
-    __slots__ = ("changed", "fields", "policy")
+    __slots__ = ("body", "changed", "deferred", "fields", "policy", "sent", "told")
 
-    def __init__(self, fields: dict[str, msgspec.Raw], policy: Policy) -> None:
+    def __init__(
+        self, fields: dict[str, msgspec.Raw], policy: Policy, told: Told | None = None, body: bytes = b""
+    ) -> None:
         self.fields = fields
+        # As the client sent them, however the draft changes: vLLM renders its prompt from these.
+        self.sent: Mapping[str, msgspec.Raw] = fields
+        # Checks that take long, for a thread; None where nobody is there to run them later.
+        self.deferred: list[Callable[[], None]] | None = None
         self.policy = policy
+        # What the answer's editing will need; the client's bytes, while nothing has changed.
+        self.told = told or Told()
+        self.body = body
         self.changed = False
 
     def given(self, name: str) -> bool:

@@ -4,9 +4,11 @@ Called by `middleware.proxy`; a body that needs nothing goes out byte for byte a
 
 import msgspec
 
-from middleware.errors import bad_request
+from middleware.dialect.errors import for_anthropic
+from middleware.errors import Refused, bad_request
 from middleware.fields.draft import Draft
 from middleware.fields.record import Action, Field, Table
+from middleware.fields.told import Kind, told
 from middleware.policy import Policy
 from middleware.repair.guards import not_an_object, too_deep
 
@@ -17,10 +19,12 @@ _ENCODER = msgspec.json.Encoder()
 
 class Editor:
     """edit = Editor(CHAT, frozenset({"logprobs"}), policy)
-    body = edit(body)       # or Refused
+    draft = edit.open(body)   # decided, or Refused; `preparation` may still change it
+    body = edit.close(draft)
+    body = edit(body)         # both
     """
 
-    __slots__ = ("_checks", "_fields", "_policy", "_repairs", "_strip")
+    __slots__ = ("_answer", "_checks", "_fields", "_policy", "_repairs", "_strip")
 
     def __init__(self, table: Table, strip: frozenset[str], policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
@@ -28,26 +32,50 @@ class Editor:
         self._fields = tuple(field for field in table.fields if field.action is not Action.SAME)
         self._repairs = table.repairs
         self._checks = table.checks
+        self._answer = table.answer
 
     def __call__(self, body: bytes) -> bytes:
+        return self.close(self.open(body))
+
+    def open(self, body: bytes, *, prepared: bool = False) -> Draft:
+        """`prepared` promises that somebody runs the draft's deferred checks."""
         try:
             fields = _DECODER.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise not_an_object(body) from exc
-        draft = Draft(fields, self._policy)
+        draft = Draft(fields, self._policy, told(self._answer, fields), body)
+        if prepared:
+            draft.deferred = []
+        if self._policy.force_include_usage:
+            draft.told.include_usage = draft.told.continuous_usage = True
         try:
             self._edit(draft)
+        except Refused as refused:
+            raise (for_anthropic(refused) if self._answer is Kind.MESSAGE else refused) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             raise not_an_object(body) from exc
         except RecursionError as exc:
             raise too_deep() from exc
-        return _ENCODER.encode(draft.fields) if draft.changed else body
+        return draft
+
+    @staticmethod
+    def close(draft: Draft) -> bytes:
+        """The body as it goes to SGLang, under the id that it was given."""
+        rid, name = draft.told.rid, draft.told.rid_field
+        if not rid:
+            return _ENCODER.encode(draft.fields) if draft.changed else draft.body
+        if not draft.changed and draft.fields and name not in draft.fields:
+            # Nothing else changes, so nothing else is touched.
+            return b'%b,"%b":%b}' % (draft.body[: draft.body.rindex(b"}")], name.encode(), _ENCODER.encode(rid))
+        draft.replace(name, rid)
+        return _ENCODER.encode(draft.fields)
 
     def _edit(self, draft: Draft) -> None:
         fields = draft.fields
         for name in self._strip:
             if name in fields:
                 draft.drop(name)
+        draft.sent = dict(fields)
         touched = False
         for field in self._fields:
             if field.name in fields:

@@ -2,15 +2,19 @@
 Checks of the tables of chat and responses.
 """
 
+from typing import Any
+
 from middleware.fields.draft import Draft
+from middleware.fields.kinds import one_of
 from middleware.fields.trust import KWARGS
 
 # What SGLang 0.5.23 takes in the field; any other word must go to the template as an argument.
 TIERS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "ultra", "max"})
+# What vLLM takes.
+EFFORT = one_of("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-def chat_effort(draft: Draft, name: str) -> None:
-    wanted = draft.value(name)
+def chat_effort(draft: Draft, name: str, wanted: Any) -> None:
     mapped = _mapped(draft, wanted)
     if mapped == wanted:
         return
@@ -24,9 +28,8 @@ def chat_effort(draft: Draft, name: str) -> None:
         draft.drop(name)
 
 
-def responses_effort(draft: Draft, name: str) -> None:
-    reasoning = draft.value(name)
-    if isinstance(reasoning, dict) and "effort" in reasoning:
+def responses_effort(draft: Draft, name: str, reasoning: Any) -> None:
+    if "effort" in reasoning:
         mapped = _mapped(draft, reasoning["effort"])
         if mapped != reasoning["effort"]:
             draft.replace(name, {**reasoning, "effort": mapped})

@@ -1,48 +1,58 @@
-"""How much one request may ask for: sequences, stop strings, prompts. vLLM's environment sets them, in vLLM's words.
-Checks of the tables of chat, completions and responses.
+"""How much one request may ask for: stop strings, prompts. vLLM's environment sets them, in vLLM's words.
+Checks of the tables of chat, completions and responses; how many sequences is among the bounds of sampling.
 """
 
 import re
+from typing import Any
 
 import msgspec
 
 from middleware.errors import bad_request, bad_schema, bad_value
 from middleware.fields.draft import Draft
+from middleware.fields.kinds import LIST, STR, Errors, Kind, list_of
 
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 # Of texts or of lists of numbers: a list of numbers is one prompt.
 _LIST_OF_PROMPTS = re.compile(rb'\[\s*["\[]')
 
 
-def sequences(draft: Draft, name: str) -> None:
-    wanted = draft.number(name)
-    limit = draft.policy.max_n
-    if wanted is None:
-        return
-    if wanted < 1:
-        raise bad_request(f"{name} must be at least 1, got {wanted}.")
-    if wanted > limit:
-        raise bad_request(
-            f"{name} must be at most {limit}, got {wanted}. "
-            "To increase this limit, set the VLLM_MAX_N_SEQUENCES environment variable."
-        )
+def _stop(value: Any, loc: str, errors: Errors) -> Any:
+    """A string or a list of them: each form says why the value is not of it."""
+    if isinstance(value, str):
+        return value
+    STR.read(value, loc, errors)
+    if isinstance(value, list):
+        found: Errors = []
+        list_of(STR).read(value, loc, found)
+        if not found:
+            errors.clear()
+        errors += found
+        return value
+    return LIST.read(value, loc, errors)
 
 
-def stop_strings(draft: Draft, name: str) -> None:
-    given = draft.value(name)
+STOP = Kind("str|list[str]", _stop)
+
+
+def stop_strings(draft: Draft, name: str, given: Any) -> None:
     limit = draft.policy.max_stop_strings
-    if not isinstance(given, list) or len(given) <= limit:
-        return
+    if isinstance(given, list) and len(given) > limit:
+        raise _too_many(name, len(given), limit)
+    if given == "" or (isinstance(given, list) and "" in given):
+        raise bad_request(f"{name} cannot contain an empty string.")
+
+
+def _too_many(name: str, count: int, limit: int) -> Exception:
     loc = f"body.{name}"
-    shown = f"<list of {len(given)} items>"
-    raise bad_schema(
+    shown = f"<list of {count} items>"
+    return bad_schema(
         {"type": "string_type", "loc": loc, "msg": "Input should be a valid string", "input": shown},
         {
             "type": "too_long",
             "loc": loc,
-            "msg": f"List should have at most {limit} items after validation, not {len(given)}",
+            "msg": f"List should have at most {limit} items after validation, not {count}",
             "input": shown,
-            "ctx": {"field_type": "List", "max_length": limit, "actual_length": len(given)},
+            "ctx": {"field_type": "List", "max_length": limit, "actual_length": count},
         },
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from middleware.fields.draft import Draft
+from middleware.fields.told import Kind
 
 
 class Action(enum.Enum):
@@ -45,6 +46,8 @@ class Table:
     repairs: tuple[Repair, ...] = ()
     # Of a request in which a field was converted, renamed or refused; one that needed nothing is SGLang's to judge.
     checks: tuple[Repair, ...] = ()
+    # How its answers are told, by `middleware.dialect`.
+    answer: Kind = Kind.OTHER
 
 
 def same(name: str, why: str = "") -> Field:

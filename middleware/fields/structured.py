@@ -8,6 +8,7 @@ import msgspec
 
 from middleware.errors import bad_request
 from middleware.fields.draft import Draft
+from middleware.fields.params import no_kind, several_kinds
 
 # What a regular expression gives a meaning to. re.escape would also escape blanks and the like, which Rust's
 # regular expressions (llguidance) refuse and xgrammar 0.2.7 warns about for each token.
@@ -15,6 +16,8 @@ _REGEX_META = frozenset("\\.^$*+?{}[]|()")
 
 # The kinds of vLLM's StructuredOutputsParams, and the options beside them.
 KINDS = ("json", "regex", "choice", "grammar", "json_object", "structural_tag")
+# Of these vLLM takes one, whatever the others are.
+_ALONE = frozenset({"json", "regex", "choice"})
 _UNENFORCEABLE = {
     "disable_any_whitespace": "SGLang sets the whitespace of JSON for the whole server and not by request",
     "disable_additional_properties": "write additionalProperties: false into the schema instead",
@@ -43,6 +46,12 @@ def guided_grammar(draft: Draft, name: str) -> None:
     _constrain(draft, "grammar", _take(draft, name), name)
 
 
+def structural_tag(draft: Draft, name: str) -> None:
+    tag = _object(_take(draft, name) or {}, name)
+    if tag:
+        _constrain(draft, "structural_tag", tag, name)
+
+
 def guided_whitespace_pattern(draft: Draft, name: str) -> None:
     pattern = _take(draft, name)
     if pattern is not None and draft.given("response_format"):
@@ -58,15 +67,30 @@ def structured_outputs(draft: Draft, name: str) -> None:
     for option, why in _UNENFORCEABLE.items():
         if given.get(option):
             _unenforceable(f"{name}.{option}", why)
-    kinds = [kind for kind in KINDS if given.get(kind) is not None and given[kind] is not False]
+    kinds = [kind for kind in KINDS if given.get(kind) is not None]
     if not kinds:
-        raise bad_request(
-            "You must use one kind of structured outputs constraint but none are specified: "
-            f"one of {', '.join(KINDS)} is expected in {name}."
-        )
-    if len(kinds) > 1:
+        raise no_kind(given)
+    if len(_ALONE.intersection(kinds)) > 1:
         raise bad_request(_TWO_KINDS)
+    if kinds[0] in _ALONE and isinstance(draft.value("tool_choice"), dict):
+        raise bad_request("You can only either use constraints for structured outputs or tools, not both.")
+    also = _asked_by_format(draft)
+    if len(kinds) > 1 or also:
+        raise several_kinds({**given, **also})
+    if given.get("json_object") is False:
+        raise bad_request(f"{name}.json_object must be True if set; omit {name} to disable structured outputs", name)
     _constrain(draft, kinds[0], given[kinds[0]], f"{name}.{kinds[0]}")
+
+
+def _asked_by_format(draft: Draft) -> dict[str, Any]:
+    """What response_format asks for, as vLLM's object has it."""
+    given = draft.value("response_format") if "response_format" in draft.fields else None
+    kind = given.get("type") if isinstance(given, dict) else None
+    if kind == "json_object":
+        return {"json_object": True}
+    if kind == "json_schema":
+        return {"json": (given or {}).get("json_schema", {}).get("schema")}
+    return {"structural_tag": msgspec.json.encode(given).decode()} if kind == "structural_tag" else {}
 
 
 def one_constraint(draft: Draft) -> None:
@@ -164,7 +188,8 @@ def _choices(value: Any, name: str) -> list[str]:
 
 def _gbnf(grammar: str, name: str) -> str:
     if "::=" not in grammar:
-        _unenforceable(name, "a grammar must be written in GBNF (root ::= ...); Lark is vLLM's alone")
+        why = "a grammar must be written in GBNF (root ::= ...); Lark is vLLM's alone"
+        raise bad_request(f"{name} cannot be enforced: {why}.")
     return grammar
 
 

@@ -2,6 +2,8 @@
 Checks of the tables; the flags are vLLM's --trust-request-chat-template and --trust-request-mm-kwargs.
 """
 
+from typing import Any
+
 from middleware.errors import bad_request, bad_value
 from middleware.fields.draft import Draft
 
@@ -14,21 +16,16 @@ _UNTRUSTED = (
 )
 
 
-def template(draft: Draft, name: str) -> None:
+def template(draft: Draft, name: str, value: Any) -> None:
     """SGLang ignores the field, and takes a template among the template's arguments."""
-    if not draft.given(name):
-        return
     if not draft.policy.trust_request_chat_template:
         raise bad_request(_UNTRUSTED)
-    kwargs = draft.value(KWARGS)
-    if kwargs is None or isinstance(kwargs, dict):
-        draft.replace(KWARGS, {**(kwargs or {}), TEMPLATE: draft.value(name)})
-        draft.drop(name)
+    draft.drop(name)
+    _argue(draft, TEMPLATE, value)
 
 
-def template_kwargs(draft: Draft, name: str) -> None:
-    kwargs = draft.value(name)
-    if not isinstance(kwargs, dict) or TEMPLATE not in kwargs:
+def template_kwargs(draft: Draft, name: str, kwargs: Any) -> None:
+    if TEMPLATE not in kwargs:
         return
     if kwargs[TEMPLATE] is None:  # It asks for nothing, but SGLang looks for the key alone.
         draft.replace(name, {key: value for key, value in kwargs.items() if key != TEMPLATE})
@@ -36,13 +33,32 @@ def template_kwargs(draft: Draft, name: str) -> None:
         raise bad_request(_UNTRUSTED)
 
 
-def processor_kwargs(draft: Draft, name: str) -> None:
-    if draft.value(name) and not draft.policy.trust_request_mm_kwargs:
+def documents(draft: Draft, name: str, value: Any) -> None:
+    """SGLang ignores the field; its template is given what stands among the arguments."""
+    draft.drop(name)
+    _argue(draft, name, value)
+
+
+def spaces(draft: Draft, name: str, value: Any) -> None:
+    """SGLang looks for it there, of all places."""
+    draft.drop(name)
+    if not value:
+        _argue(draft, name, value)
+
+
+def _argue(draft: Draft, name: str, value: Any) -> None:
+    """Into the template's arguments, which the table has looked at before."""
+    draft.replace(KWARGS, {**(draft.value(KWARGS) or {}), name: value})
+
+
+def processor_kwargs(draft: Draft, name: str, value: Any) -> None:
+    if value and not draft.policy.trust_request_mm_kwargs:
         raise _untrusted(name, "multimodal preprocessing")
 
 
-def media_kwargs(draft: Draft, name: str) -> None:
-    if not draft.value(name):
+def media_kwargs(draft: Draft, name: str, value: Any) -> None:
+    if not value:
+        draft.drop(name)
         return
     if not draft.policy.trust_request_mm_kwargs:
         raise _untrusted(name, "multimodal media loading")

@@ -68,8 +68,20 @@ def not_an_object(body: bytes) -> Refused:
             return bad_request(
                 f"{name} must be a finite number, got {number}. (parameter={name}, value={number})", name
             )
+    if _has_half_a_character(value):
+        return bad_request("A text of the request holds half of a character: a surrogate without the other one.")
     # Python's reader takes more than JSON allows: NaN further down, half a surrogate pair, other encodings.
     return _invalid_json(0, "Not valid JSON in UTF-8")
+
+
+def _has_half_a_character(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def _missing() -> Refused:

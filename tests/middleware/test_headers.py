@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from middleware.headers import header, request_head, response_headers
 
 
@@ -56,3 +58,11 @@ def test_an_answer_without_a_body_promises_none() -> None:
 def test_the_first_of_several_headers_is_found() -> None:
     assert header([(b"a", b"1"), (b"b", b"2"), (b"b", b"3")], b"b") == b"2"
     assert header([], b"b") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "passes"), [(b"0", True), (b" 12 ", True), (b"x", False), (b"-1", False), (b"", False)]
+)
+def test_a_rank_that_is_no_number_goes_no_further(value: bytes, passes: bool) -> None:
+    head = request_head("POST", b"/", "h", [(b"x-data-parallel-rank", value)], length=0)
+    assert (b"x-data-parallel-rank" in head) is passes

@@ -31,6 +31,7 @@ from tests.middleware.serving import (
 )  # fmt: skip
 
 COMMAND = [sys.executable, "-I", "-m", "middleware"]
+HELLO = {"role": "user", "content": "hi"}
 
 
 @contextmanager
@@ -69,7 +70,9 @@ def test_it_starts_alone_serves_when_the_engine_comes_and_stops_with_0(tmp_path:
             assert front.post("/v1/completions", json=body).status_code == 401
             headers = {"authorization": f"Bearer {secret}", "x-standin": "echo"}
             answer = front.post("/v1/completions", json=body, headers=headers)
-            assert json.loads(answer.json()["body"]) == {"prompt": "a secret prompt"}
+            sent = json.loads(answer.json()["body"])
+            assert sent.pop("rid").startswith("cmpl-")
+            assert sent == {"prompt": "a secret prompt"}
         wait_for(lambda: front.get("/health").status_code == 503, "the engine is gone")
         command_line = Path(f"/proc/{program.pid}/cmdline").read_text()
         output = stopped(program)
@@ -163,7 +166,7 @@ def test_a_file_is_no_socket_to_listen_on(tmp_path: Path) -> None:
 def test_at_the_end_of_its_grace_a_stream_ends_with_an_error_event() -> None:
     with stand_in("--delay-ms", "50") as engine, running(engine.port) as (program, front):
         wait_for(lambda: front.get("/health").status_code == 200, "it is ready")
-        body = {"messages": [], "stream": True, "max_tokens": 100_000}
+        body = {"messages": [HELLO], "stream": True, "max_tokens": 8_000}
         with front.client.stream("POST", "/v1/chat/completions", json=body) as answer:
             lines = answer.iter_lines()
             assert next(lines).startswith("data: {")
@@ -180,7 +183,7 @@ def test_at_the_end_of_its_grace_a_stream_ends_with_an_error_event() -> None:
 def test_within_its_grace_a_stream_ends_whole() -> None:
     with stand_in("--delay-ms", "20") as engine, running(engine.port) as (program, front):
         wait_for(lambda: front.get("/health").status_code == 200, "it is ready")
-        body = {"messages": [], "stream": True, "max_tokens": 20}
+        body = {"messages": [HELLO], "stream": True, "max_tokens": 20}
         with front.client.stream("POST", "/v1/chat/completions", json=body) as answer:
             lines = answer.iter_lines()
             assert next(lines).startswith("data: {")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.middleware.serving import PATIENCE, Served, middleware, wait_for
 from tests.middleware.upstreams import hostile
-from tests.middleware.wire import SSE, chunk, read_body
+from tests.middleware.wire import REQUESTS, SSE, chunk, read_body
 
 STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
 
@@ -31,7 +31,7 @@ def test_no_stream_is_held_up(path: str) -> None:
     with (
         hostile(answering) as port,
         middleware(port) as front,
-        front.client.stream("POST", path, json={"stream": True}) as answer,
+        front.client.stream("POST", path, json={**REQUESTS[path], "stream": True}) as answer,
     ):
         lines = answer.iter_lines()
         assert next(lines) == "data: one"
@@ -39,17 +39,107 @@ def test_no_stream_is_held_up(path: str) -> None:
         assert list(lines) == ["", "data: two", ""]
 
 
-def test_a_recorded_stream_comes_through_unchanged(front: Served, engine: Served) -> None:
-    request = {"model": "m", "messages": [], "stream": True, "max_tokens": 20, "rid": "the-same"}
-    ours = front.post("/v1/chat/completions", json=request)
-    theirs = engine.post("/v1/chat/completions", json=request)
+def test_a_stream_of_sglangs_own_comes_through_unchanged(front: Served, engine: Served) -> None:
+    request = {**REQUESTS["/generate"], "stream": True, "rid": "the-same", "sampling_params": {"max_new_tokens": 20}}
+    ours, theirs = front.post("/generate", json=request), engine.post("/generate", json=request)
     assert ours.headers["content-type"] == theirs.headers["content-type"]
-    events, expected = ours.text.split("\n\n"), theirs.text.split("\n\n")
-    assert len(events) == len(expected) == 24  # A role, 20 tokens, an end, [DONE] and what follows the last blank line.
-    assert events[-2] == "data: [DONE]"
-    for event, other in zip(events[:-2], expected[:-2], strict=True):
-        ours_json, theirs_json = json.loads(event[6:]), json.loads(other[6:])
-        assert ours_json | {"created": 0} == theirs_json | {"created": 0}
+    assert ours.text == theirs.text
+
+
+def test_a_chats_stream_is_told_in_vllms_words(front: Served) -> None:
+    request = {**REQUESTS["/v1/chat/completions"], "model": "alias", "stream": True, "max_tokens": 20}
+    answer = front.post("/v1/chat/completions", json=request, headers={"x-request-id": "mine"})
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    *events, done, rest = answer.text.split("\n\n")
+    assert (len(events), done, rest) == (22, "data: [DONE]", "")  # A role, 20 tokens, an end.
+    told = [json.loads(event.removeprefix("data: ")) for event in events]
+    assert {(chunk["id"], chunk["model"]) for chunk in told} == {("chatcmpl-mine", "alias")}
+    assert all("reasoning_content" not in chunk["choices"][0]["delta"] for chunk in told)
+    assert told[-1]["system_fingerprint"].startswith("vllm-0.33.0-")
+
+
+@pytest.mark.parametrize(("path", "prefix"), [("/v1/chat/completions", "chatcmpl-"), ("/v1/completions", "cmpl-")])
+def test_an_answer_is_told_in_vllms_words_and_has_its_new_length(front: Served, path: str, prefix: str) -> None:
+    answer = front.post(path, json=REQUESTS[path], headers=[(b"x-request-id", b"\xe9")])
+    assert answer.json()["id"] == prefix + "é"
+    assert answer.json()["usage"]["completion_tokens_details"] is None
+    assert answer.headers.get_list("content-length") == [str(len(answer.content))]
+
+
+def test_one_id_at_a_time_is_no_rule_for_clients(front: Served) -> None:
+    """SGLang refuses an id that is in use, and vLLM does not: it is told another."""
+    echoes = [
+        front.post(
+            "/v1/completions", json=REQUESTS["/v1/completions"], headers={"x-standin": "echo", "x-request-id": "a"}
+        )
+        for _ in range(2)
+    ]
+    one, two = (json.loads(echo.json()["body"])["rid"] for echo in echoes)
+    assert one != two
+    assert one.startswith("cmpl-a-")
+
+
+def test_a_completion_longer_than_its_room_is_asked_for_again() -> None:
+    asked: list[int] = []
+
+    async def answering(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = json.loads(await read_body(head, reader))
+        asked.append(request["max_tokens"])
+        if request["max_tokens"] + 100 > 2048:
+            total = request["max_tokens"] + 100
+            message = (
+                f"Requested token count exceeds the model's maximum context length of 2048 tokens. You requested a "
+                f"total of {total} tokens: 100 tokens from the input messages and {request['max_tokens']} tokens for "
+                "the completion. Please reduce the number of tokens in the input messages or the completion to fit "
+                "within the limit."
+            )
+            body = json.dumps({"object": "error", "message": message, "code": 400}).encode()
+            writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        else:
+            writer.write(SSE + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+
+    request = {**REQUESTS["/v1/chat/completions"], "stream": True}
+    with hostile(answering) as port, middleware(port) as front:
+        answer = front.post("/v1/chat/completions", json={**request, "max_tokens": 2000})
+        assert (answer.status_code, answer.text) == (200, "data: [DONE]\n\n")
+        assert asked == [2000, 1948]
+        answer = front.post("/v1/chat/completions", json={**request, "max_tokens": 3000})
+    assert asked == [2000, 1948, 3000]
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("max_tokens=3000 cannot be greater than max_model_len=2048.")
+
+
+def test_an_answer_that_dies_before_it_is_whole_is_502_and_not_a_part() -> None:
+    async def answering(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_body(head, reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+
+    with hostile(answering) as port, middleware(port) as front:
+        answer = front.post("/v1/chat/completions", json=REQUESTS["/v1/chat/completions"])
+    assert answer.status_code == 502
+    assert answer.json()["error"]["type"] == "BadGatewayError"
+
+
+@pytest.mark.parametrize("size", [1000, 2_000_000])
+def test_an_error_without_a_word_of_json_has_vllms_shape(size: int) -> None:
+    async def answering(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_body(head, reader)
+        writer.write(b"HTTP/1.1 500 Internal\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n" % size)
+        writer.write(b"/venv/lib/x.py " * (size // 15 + 1))
+        await writer.drain()
+        writer.close()
+
+    with hostile(answering) as port, middleware(port) as front:
+        answer = front.post("/v1/chat/completions", json=REQUESTS["/v1/chat/completions"])
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/json")
+    assert answer.json()["error"] == {
+        "message": "Internal server error",
+        "type": "InternalServerError",
+        "param": None,
+        "code": 500,
+    }
 
 
 @pytest.mark.parametrize(
@@ -71,7 +161,7 @@ def test_every_framing_reaches_the_client(sent: bytes, status: int, body: bytes)
 
     with hostile(answering) as port, middleware(port) as front:
         for _ in range(2):
-            answer = front.get("/v1/models/m")
+            answer = front.get("/api/tags")
             assert (answer.status_code, answer.content) == (status, body)
 
 
@@ -83,7 +173,7 @@ def test_an_answers_hop_by_hop_headers_stay_behind() -> None:
         )
 
     with hostile(answering) as port, middleware(port) as front:
-        names = set(front.get("/v1/models/m").headers)
+        names = set(front.get("/api/tags").headers)
         assert names == {"date", "server", "vary", "x-kept", "content-length"}
 
 
@@ -108,7 +198,7 @@ def test_a_slow_client_stops_the_engine_and_loses_nothing() -> None:
     with (
         hostile(answering) as port,
         middleware(port) as front,
-        front.client.stream("GET", "/v1/models/m") as answer,
+        front.client.stream("GET", "/api/tags") as answer,
     ):
         wait_for(halted, "the engine has come to a halt")
         assert sent < size // 2
@@ -138,7 +228,8 @@ def test_hundreds_of_streams_run_at_once_and_health_is_not_among_them() -> None:
     async def ask(url: str) -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=url, limits=limits, timeout=PATIENCE, trust_env=False) as client:
-            asking = [client.post("/v1/chat/completions", json={"stream": True}) for _ in range(together)]
+            request = {**REQUESTS["/v1/chat/completions"], "stream": True}
+            asking = [client.post("/v1/chat/completions", json=request) for _ in range(together)]
             return await asyncio.gather(*asking)
 
     with hostile(answering) as port, middleware(port) as front, ThreadPoolExecutor() as threads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.middleware.serving import PATIENCE, Served, middleware, wait_for
 from tests.middleware.upstreams import hostile
-from tests.middleware.wire import head_of
+from tests.middleware.wire import REQUESTS, head_of
 
 STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
 
@@ -28,12 +29,16 @@ def send_and_leave(front: Served, engine: Served, request: bytes, expect: bytes 
     assert engine.stats()["active"] == 1
 
 
-@pytest.mark.parametrize("stream", ["false", "true"])
+def length(path: str, tokens: int) -> dict[str, int]:
+    return {"/v1/responses": {"max_output_tokens": tokens}}.get(path, {"max_tokens": tokens})
+
+
+@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("path", STREAMED)
 def test_a_client_that_leaves_is_passed_on_before_the_first_byte(
-    front: Served, engine: Served, path: str, stream: str
+    front: Served, engine: Served, path: str, stream: bool
 ) -> None:
-    body = '{"stream":' + stream + ',"max_tokens":1000}'
+    body = json.dumps({**REQUESTS[path], "stream": stream, **length(path, 1000)})
     head = head_of(f"POST {path} HTTP/1.1", "content-type: application/json", f"content-length: {len(body)}",
                    "x-standin-delay-ms: 60000")  # fmt: skip
     send_and_leave(front, engine, head + body.encode())
@@ -41,7 +46,7 @@ def test_a_client_that_leaves_is_passed_on_before_the_first_byte(
 
 @pytest.mark.parametrize("path", STREAMED)
 def test_a_client_that_leaves_is_passed_on_in_the_middle_of_a_stream(front: Served, engine: Served, path: str) -> None:
-    body = '{"stream":true,"max_tokens":1000000}'
+    body = json.dumps({**REQUESTS[path], "stream": True, **length(path, 8000)})
     head = head_of(f"POST {path} HTTP/1.1", "content-type: application/json", f"content-length: {len(body)}",
                    "x-standin-delay-ms: 20")  # fmt: skip
     send_and_leave(front, engine, head + body.encode(), expect=b"data: ")

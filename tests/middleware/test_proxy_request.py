@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,37 +16,46 @@ from middleware import intake
 from middleware.policy import Policy
 from tests.middleware.serving import PATIENCE, Served, middleware
 from tests.middleware.upstreams import hostile
-from tests.middleware.wire import head_of
+from tests.middleware.wire import REQUESTS, head_of
 
 AS_IT_COMES = "/v1/audio/transcriptions"
 STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
 
 
 def test_a_request_that_needs_nothing_goes_out_byte_for_byte(front: Served) -> None:
-    body = '{"messages" : [ {"role":"user", "content":"h\\u00e9 é 漢"} ],\n "logprobs":true, "x":1.0}'
+    body = '{"text" : [ "h\\u00e9 é 漢" ] ,\n "return_logprob":true, "priority":1}'
     headers = {"content-type": "application/json", "x-standin": "echo"}
-    echo = front.post("/v1/chat/completions", content=body.encode(), headers=headers).json()
+    echo = front.post("/generate", content=body.encode(), headers=headers).json()
     assert echo["body"] == body
     assert echo["length"] == len(body.encode())
 
 
+def test_a_request_that_needs_an_id_alone_keeps_its_bytes(front: Served) -> None:
+    body = '{"messages" : [ {"role":"user", "content":"h\\u00e9 é 漢"} ],\n "logprobs":true, "seed":1.0'
+    headers = {"content-type": "application/json", "x-standin": "echo"}
+    echo = front.post("/v1/chat/completions", content=(body + "}").encode(), headers=headers).json()
+    assert re.fullmatch(re.escape(body) + r',"rid":"chatcmpl-[0-9a-f]{16}"\}', echo["body"])
+
+
 def test_a_request_that_must_change_carries_its_new_length(front: Served) -> None:
-    body = {"messages": [], "guided_choice": ["a", "b"]}
-    echo = front.post("/v1/chat/completions", json=body, headers={"x-standin": "echo"}).json()
-    assert json.loads(echo["body"]) == {"messages": [], "regex": "(a|b)"}
+    body = {**REQUESTS["/v1/completions"], "guided_choice": ["a", "b"], "rid": "not theirs to choose"}
+    echo = front.post("/v1/completions", json=body, headers={"x-standin": "echo"}).json()
+    sent = json.loads(echo["body"])
+    assert sent.pop("rid").startswith("cmpl-")
+    assert sent["regex"] == "(a|b)"
     assert dict(echo["headers"])["content-length"] == str(echo["length"])
 
 
 def test_the_operator_strips_fields(engine: Served) -> None:
     with middleware(engine.port, strip_params=frozenset({"logprobs"})) as front:
-        for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
-            echo = front.post(path, json={"logprobs": 1, "n": 1}, headers={"x-standin": "echo"}).json()
-            assert json.loads(echo["body"]) == {"n": 1}
+        for path in ("/v1/chat/completions", "/v1/completions"):
+            echo = front.post(path, json={**REQUESTS[path], "logprobs": 1}, headers={"x-standin": "echo"}).json()
+            assert "logprobs" not in json.loads(echo["body"])
 
 
 def test_the_path_goes_on_as_the_client_wrote_it(front: Served) -> None:
-    request = head_of("GET /v1/models/org%2Fna%20me?a=%2F&b HTTP/1.1", "x-standin: echo", "connection: close")
-    assert b'"target": "/v1/models/org%2Fna%20me?a=%2F&b"' in front.raw(request)
+    request = head_of("GET /api%2Ftags?a=%2F&b HTTP/1.1", "x-standin: echo", "connection: close")
+    assert b'"target": "/api%2Ftags?a=%2F&b"' in front.raw(request)
 
 
 def test_headers_keep_their_order_and_duplicates_in_both_directions(front: Served) -> None:
@@ -95,10 +105,37 @@ def test_a_large_body_arrives_whole(front: Served, chunked: bool) -> None:
     assert ("transfer-encoding" in dict(echo["headers"])) is chunked
 
 
+def test_an_edited_body_keeps_the_characters_of_what_is_not_edited(front: Served) -> None:
+    content = "漢字 é \\u00e9" * 100
+    body = f'{{"messages":[{{"role":"user","content":"{content}"}}],"guided_choice":["a","b"],"logprobs":true}}'
+    headers = {"content-type": "application/json", "x-standin": "echo"}
+    echo = front.post("/v1/chat/completions", content=body.encode(), headers=headers).json()
+    assert f'"messages":[{{"role":"user","content":"{content}"}}]' in echo["body"]
+    assert '"regex":"(a|b)"' in echo["body"]
+
+
+def test_what_the_engine_has_too_is_not_taken_away(front: Served) -> None:
+    kept = {"logprobs": True, "top_logprobs": 2, "chat_template_kwargs": {"enable_thinking": False}, "seed": 5,
+            "stop": ["a"], "min_p": 0.5, "ignore_eos": True, "parallel_tool_calls": True}  # fmt: skip
+    body = {**REQUESTS["/v1/chat/completions"], **kept}
+    echo = front.post("/v1/chat/completions", json=body, headers={"x-standin": "echo"}).json()
+    sent = json.loads(echo["body"])
+    assert {name: sent.get(name) for name in kept} == kept
+
+
+def test_a_websocket_is_answered_and_nobody_waits(front: Served) -> None:
+    request = head_of(
+        "GET /v1/realtime HTTP/1.1", "connection: Upgrade, close", "upgrade: websocket", "sec-websocket-version: 13",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+    )  # fmt: skip
+    assert front.raw(request).startswith(b"HTTP/1.1 404")
+
+
 def test_a_large_json_body_arrives_whole(front: Served) -> None:
     body = json.dumps({"prompt": "漢" * 500_000}, ensure_ascii=False).encode()
     headers = {"content-type": "application/json", "x-standin": "echo"}
-    assert front.post("/v1/completions", content=body, headers=headers).json()["length"] == len(body)
+    length = front.post("/v1/completions", content=body, headers=headers).json()["length"]
+    assert length == len(body) + len(',"rid":"cmpl-0123456789abcdef"')
 
 
 def test_a_body_larger_than_the_limit_is_413_before_it_is_sent(front: Served) -> None:
@@ -111,10 +148,10 @@ def test_a_body_larger_than_the_limit_is_413_before_it_is_sent(front: Served) ->
     assert b'"code":413' in answer
 
 
-@pytest.mark.parametrize("path", ["/v1/completions", AS_IT_COMES])
+@pytest.mark.parametrize("path", ["/generate", AS_IT_COMES])
 def test_the_operators_limit_holds_for_every_body(engine: Served, path: str) -> None:
-    with middleware(engine.port, policy=Policy(max_request_body_bytes=10)) as front:
-        for content, status in ((b'{"a":12345}', 413), (b'{"a":1234}', 200)):
+    with middleware(engine.port, policy=Policy(max_request_body_bytes=13)) as front:
+        for content, status in ((b'{"text":"abc"}', 413), (b'{"text":"ab"}', 200)):
             in_chunks = iter([content[:5], content[5:]])
             for body in (content, in_chunks):
                 headers = {"content-type": "application/json", "x-standin": "echo"}

@@ -13,6 +13,7 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 MODELS = b'{"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"sglang","parent":null}]}'
 HEALTHY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+NOTHING_KNOWN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 LISTING = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(MODELS), MODELS)
 
 
@@ -58,7 +59,9 @@ Answering = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaita
 
 
 @contextlib.contextmanager
-def hostile(answering: Answering, listing: Callable[[], bytes] = lambda: LISTING) -> Iterator[int]:
+def hostile(
+    answering: Answering, listing: Callable[[], bytes] = lambda: LISTING, *, tells: bool = False
+) -> Iterator[int]:
     """An upstream in a thread that is healthy to those who ask, and treats every other request as the test says."""
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,6 +71,8 @@ def hostile(answering: Answering, listing: Callable[[], bytes] = lambda: LISTING
                 writer.write(HEALTHY)
             elif path == b"/v1/models":
                 writer.write(listing())
+            elif path == b"/model_info" and not tells:
+                writer.write(NOTHING_KNOWN)
             else:
                 await answering(head, reader, writer)
                 if writer.is_closing():

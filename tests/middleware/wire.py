@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+_SAID = [{"role": "user", "content": "Hi"}]
+# The least that is a request, by path.
+REQUESTS: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": _SAID},
+    "/v1/completions": {"prompt": "Hi"},
+    "/v1/responses": {"input": "Hi"},
+    "/v1/messages": {"model": "", "messages": _SAID, "max_tokens": 5},
+    "/v1/embeddings": {"input": "Hi"},
+    "/generate": {"text": "Hi"},
+}
 
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 

@@ -34,7 +34,7 @@ def idle(front: Served) -> None:
 
 
 def test_a_stream_counts_until_its_end(counting: Served) -> None:
-    body = {"messages": [], "stream": True, "max_tokens": 5}
+    body = {"messages": [{"role": "user", "content": "a"}], "stream": True, "max_tokens": 5}
     headers = {"x-standin-delay-ms": "50"}
     with httpx.Client(base_url=counting.url, timeout=PATIENCE, trust_env=False) as client:
         with client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer:
@@ -47,30 +47,31 @@ def test_a_stream_counts_until_its_end(counting: Served) -> None:
 
 def test_a_client_that_leaves_counts_no_more(counting: Served) -> None:
     request = head_of(
-        "POST /v1/completions HTTP/1.1", "content-type: application/json", "content-length: 2", "x-standin: slow=60"
+        "POST /v1/completions HTTP/1.1", "content-type: application/json", "content-length: 14", "x-standin: slow=60"
     )
     with socket.create_connection(("127.0.0.1", counting.port), PATIENCE) as sock:
-        sock.sendall(request + b"{}")
+        sock.sendall(request + b'{"prompt":"a"}')
         wait_for(lambda: load(counting) == 1, "it is counted")
     idle(counting)
 
 
 def test_failures_are_counted_out_again(counting: Served) -> None:
-    for body, fault in (({}, "drop"), ({}, "status=500"), ({"n": 0}, "")):
+    asked = {"prompt": "a"}
+    for body, fault in ((asked, "drop"), (asked, "status=500"), (asked | {"n": 0}, "")):
         counting.post("/v1/completions", json=body, headers={"x-standin": fault})
         assert load(counting) == 0
 
 
 @pytest.mark.parametrize("flag", [False, True])
 def test_only_the_flag_and_only_work_counts(engine: Served, counting: Served, flag: bool) -> None:
-    path = "/tokenize" if flag else "/v1/completions"
+    path = "/v1/tokenize" if flag else "/v1/completions"
     with middleware(engine.port) as plain:
         front = counting if flag else plain
         started = threading.Event()
 
         def ask() -> None:
             started.set()
-            httpx.post(f"{front.url}{path}", json={}, headers={"x-standin": "slow=0.5"}, timeout=PATIENCE)
+            httpx.post(f"{front.url}{path}", json={"prompt": "a"}, headers={"x-standin": "slow=0.5"}, timeout=PATIENCE)
 
         asking = threading.Thread(target=ask)
         asking.start()
@@ -82,6 +83,17 @@ def test_only_the_flag_and_only_work_counts(engine: Served, counting: Served, fl
 
 def test_what_counts_is_what_counts_in_vllm_and_sglangs_own_work() -> None:
     tracked = {route.path for route in ROUTES if route.tracked}
-    assert all(route.ours is None for route in ROUTES if route.tracked)
     assert {"/v1/responses", "/v1/responses/{id}", "/v1/messages/count_tokens", "/score", "/generate"} <= tracked
-    assert not tracked & {"/tokenize", "/invocations", "/v1/models/{name:path}"}
+    assert {"/invocations", "/v1/chat/completions/batch", "/pooling", "/v2/embed"} <= tracked
+    assert not tracked & {"/tokenize", "/v1/models", "/generative_scoring", "/v1/load_lora_adapter"}
+
+
+def test_what_is_answered_here_counts_too(counting: Served) -> None:
+    """And once only, though it goes through the table of routes a second time."""
+    request = head_of(
+        "POST /invocations HTTP/1.1", "content-type: application/json", "content-length: 14", "x-standin: slow=60"
+    )
+    with socket.create_connection(("127.0.0.1", counting.port), PATIENCE) as sock:
+        sock.sendall(request + b'{"prompt":"a"}')
+        wait_for(lambda: load(counting) == 1, "it is counted")
+    idle(counting)

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from middleware.fields.chat import CHAT
 from middleware.fields.completions import COMPLETIONS
-from middleware.fields.edit import Editor
 from middleware.fields.record import Table
 from middleware.fields.responses import RESPONSES
-from middleware.policy import Policy
-from tests.middleware.fields.test_edit import NOTHING, refused
+from tests.middleware.fields.editing import edit, error, passes
 
 BOTH = pytest.mark.parametrize("table", [CHAT, COMPLETIONS], ids=["chat", "completions"])
-
-
-def error(table: Table, body: dict[str, Any], **policy: Any) -> dict[str, Any]:
-    return refused(Editor(table, NOTHING, Policy(**policy)), json.dumps(body).encode())
-
-
-def passes(table: Table, body: dict[str, Any], **policy: Any) -> bool:
-    sent = json.dumps(body).encode()
-    return Editor(table, NOTHING, Policy(**policy))(sent) is sent
 
 
 @BOTH
@@ -42,12 +30,11 @@ def test_sequences_as_recorded(table: Table) -> None:
 
 @BOTH
 def test_the_number_of_sequences_is_the_operators(table: Table) -> None:
-    for body in ('{"n":5}', '{"n":5.0}', '{"n":"5"}', '{"n":" 5 "}', f'{{"n":"{"5" * 400}"}}'):
-        assert "at most 4, got 5" in error(table, json.loads(body), max_n=4)["message"]
-    # What is no number is SGLang's to refuse.
-    for body in ('{"n":4}', '{"n":null}', '{"n":"x"}', '{"n":"inf"}', '{"n":[5]}', '{"n":4.5}', '{"n":{}}'):
-        assert passes(table, json.loads(body), max_n=4)
+    for wanted in (5, 5.0, "5", " 5 "):
+        assert "at most 4, got 5" in error(table, {"n": wanted}, max_n=4)["message"]
+    assert error(table, {"n": "5" * 400}, max_n=4)
     assert error(table, {"n": 1e300}, max_n=4)
+    assert passes(table, {"n": 4}, max_n=4)
 
 
 @pytest.mark.parametrize("table", [CHAT, COMPLETIONS, RESPONSES], ids=["chat", "completions", "responses"])
@@ -61,8 +48,9 @@ def test_stop_strings_as_recorded(table: Table) -> None:
         "param": "body.stop",
         "code": 400,
     }
-    for stop in (["a"] * 4, "aaaaaaa", None, []):
+    for stop in (["a"] * 4, "aaaaaaa", []):
         assert passes(table, {"stop": stop})
+    assert edit(table, {"stop": None}) == {}
     assert passes(table, {"stop": ["a"] * 5}, max_stop_strings=5)
 
 
@@ -78,7 +66,7 @@ def test_too_many_prompts(prompts: list[Any]) -> None:
     assert passes(COMPLETIONS, {"prompt": prompts}, max_completion_prompts=3)
 
 
-@pytest.mark.parametrize("prompt", ["a,b,c,d", [1, 2, 3, 4], ["a,b,c,d"], [], [[1, 2, 3, 4]], None, 5])
+@pytest.mark.parametrize("prompt", ["a,b,c,d", [1, 2, 3, 4], ["a,b,c,d"], [[1, 2, 3, 4]]])
 def test_one_prompt_is_one_however_long(prompt: object) -> None:
     assert passes(COMPLETIONS, {"prompt": prompt}, max_completion_prompts=1)
 
@@ -139,15 +127,22 @@ def test_what_is_no_number_of_logprobs_as_recorded(body: dict[str, Any], message
     ("table", "body"),
     [
         (CHAT, {"logprobs": True, "top_logprobs": 20}),
-        (CHAT, {"logprobs": True, "top_logprobs": None}),
         (CHAT, {"logprobs": False, "top_logprobs": 0}),
-        (CHAT, {"prompt_logprobs": 0, "stream": True}),
         (COMPLETIONS, {"logprobs": 20}),
-        (COMPLETIONS, {"logprobs": None, "prompt_logprobs": None}),
+        (COMPLETIONS, {"logprobs": 0}),
     ],
 )
 def test_as_many_logprobs_as_are_allowed_pass(table: Table, body: dict[str, Any]) -> None:
     assert passes(table, body)
+
+
+def test_logprobs_of_the_prompt_are_not_to_be_had() -> None:
+    for wanted in (0, 1):
+        assert "not supported" in error(COMPLETIONS, {"prompt_logprobs": wanted})["message"]
+
+
+def test_an_echoed_prompt_has_logprobs_only_if_some_are_asked_for() -> None:
+    assert edit(COMPLETIONS, {"echo": True, "logprobs": 0}) == {"echo": True, "logprobs": 1}
 
 
 def test_without_a_limit_all_of_them_are_still_not_to_be_had() -> None:
@@ -156,6 +151,9 @@ def test_without_a_limit_all_of_them_are_still_not_to_be_had() -> None:
     assert "not to be had" in error(CHAT, {"logprobs": True, "top_logprobs": -1}, max_logprobs=-1)["message"]
 
 
-def test_what_the_operator_strips_is_not_looked_at() -> None:
-    editor = Editor(CHAT, frozenset({"logprobs", "top_logprobs"}), Policy())
-    assert editor(b'{"logprobs":true,"top_logprobs":99}') == b"{}"
+def test_the_vocabulary_is_a_limit_of_its_own() -> None:
+    asked = {"logprobs": True, "top_logprobs": 50000}
+    told = error(CHAT, asked, max_logprobs=-1, vocab_size=49152)
+    assert told["message"] == TOO_MANY.format("sample", 50000, "logprobs", 50000).replace("20", "49152", 1)
+    told = error(CHAT, {"logprobs": True, "top_logprobs": -1}, vocab_size=49152)
+    assert told["message"] == TOO_MANY.format("sample", 49152, "logprobs", 49152)

@@ -8,20 +8,45 @@ from typing import Any
 
 import pytest
 
+from middleware.fields.chat import CHAT
+from middleware.fields.completions import COMPLETIONS
 from middleware.fields.edit import Editor
+from middleware.fields.native import ENCODE, NATIVE
+from middleware.fields.others import COUNTED, DECISIONS, EMBEDDINGS, MESSAGES, RERANK, TOKENIZE
+from middleware.fields.responses import RESPONSES
+from middleware.fields.vertex import VERTEX
 from middleware.policy import Policy
-from middleware.routes import ROUTES
+from tests.middleware.fields.editing import LEAST
 from tests.middleware.fields.test_edit import NOTHING, refused
 from tests.middleware.serving import Served
 
 FILE = "file:///etc/passwd"
-BY_PATH = {route.path: route.body for route in ROUTES}
+BY_PATH = {
+    "/v1/chat/completions": CHAT,
+    "/invocations": CHAT,
+    "/v1/responses": RESPONSES,
+    "/v1/completions": COMPLETIONS,
+    "/v1/messages": MESSAGES,
+    "/v1/messages/count_tokens": COUNTED,
+    "/tokenize": TOKENIZE,
+    "/v1/tokenize": TOKENIZE,
+    "/v1/embeddings": EMBEDDINGS,
+    "/v1/rerank": RERANK,
+    "/v1/decisions": DECISIONS,
+    "/v1/systemone": DECISIONS,
+    "/generate": NATIVE,
+    "/encode": ENCODE,
+    "/classify": ENCODE,
+    "/vertex_generate": VERTEX,
+}
 
 
 def editor(path: str, folder: str = "") -> Editor:
-    table = BY_PATH[path]
-    assert table is not None
-    return Editor(table, NOTHING, Policy(local_media_path=folder))
+    return Editor(BY_PATH[path], NOTHING, Policy(local_media_path=folder))
+
+
+def whole(path: str, body: dict[str, Any]) -> bytes:
+    return json.dumps({**LEAST.get(BY_PATH[path].name, {}), **body}).encode()
 
 
 def message_with(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -34,8 +59,7 @@ def places(url: str) -> list[tuple[str, dict[str, Any]]]:
     anthropic = {"type": "image", "source": {"type": "url", "url": url}}
     return [
         ("/v1/chat/completions", message_with({"type": "text", "text": "a"}, image)),
-        ("/v1/chat/completions", message_with({"type": "input_image", "image_url": url})),
-        ("/v1/chat/completions", message_with({"type": "video_url", "video_url": {"url": url, "fps": 1}})),
+        ("/v1/chat/completions", message_with({"type": "video_url", "video_url": {"url": url}})),
         ("/v1/chat/completions", message_with({"type": "audio_url", "audio_url": {"url": url}})),
         ("/invocations", message_with(image)),
         ("/tokenize", message_with(image)),
@@ -55,8 +79,8 @@ def places(url: str) -> list[tuple[str, dict[str, Any]]]:
         *((path, {name: url}) for path in ("/generate", "/encode", "/classify") for name in MEDIA),
         ("/generate", {"image_data": [[url], None]}),
         ("/generate", {"image_data": [{"url": url}]}),
-        ("/generate", {"video_data": {"format": "x", "audio": url}}),
-        ("/vertex_generate", {"instances": [{"text": "a"}, {"image_data": url}]}),
+        ("/generate", {"video_data": {"kind": "x", "audio": url}}),
+        ("/vertex_generate", {"instances": [{"text": "a"}, {"text": "b", "image_data": url}]}),
         ("/vertex_generate", {"instances": [], "parameters": {"audio_data": [url]}}),
     ]
 
@@ -66,19 +90,19 @@ MEDIA = ("image_data", "video_data", "audio_data")
 
 @pytest.mark.parametrize(("path", "body"), places(FILE))
 def test_a_file_is_refused_wherever_it_is_named(path: str, body: dict[str, Any]) -> None:
-    error = refused(editor(path), json.dumps(body).encode())
+    error = refused(editor(path), whole(path, body))
     assert error["message"] == "Cannot load local files without `--allowed-local-media-path`."
 
 
 @pytest.mark.parametrize(("path", "body"), places("/etc/shadow.png"))
 def test_a_path_is_refused_wherever_it_is_named(path: str, body: dict[str, Any]) -> None:
-    error = refused(editor(path), json.dumps(body).encode())
+    error = refused(editor(path), whole(path, body))
     assert error["message"] == "The URL must be either a HTTP, data or file URL."
 
 
 @pytest.mark.parametrize(("path", "body"), places("http://127.0.0.1:8001/flush_cache"))
 def test_this_servers_own_ports_are_refused_wherever_they_are_named(path: str, body: dict[str, Any]) -> None:
-    assert "this server's own" in refused(editor(path), json.dumps(body).encode())["message"]
+    assert "this server's own" in refused(editor(path), whole(path, body))["message"]
 
 
 @pytest.mark.parametrize("text", [" " * 200_000 + "!", "A" * 200_000 + "=" * 200_000 + "!", "= " * 100_000 + "\0"])
@@ -96,21 +120,42 @@ def test_more_lists_than_anybody_needs_are_not_made_into_objects() -> None:
 @pytest.mark.parametrize("url", ["http://h/a.png", "https://h/a.png", "data:image/png;base64,AAAA"])
 def test_what_lies_elsewhere_keeps_its_bytes(url: str) -> None:
     for path, body in places(url):
-        sent = json.dumps(body).encode()
+        sent = whole(path, body)
         assert editor(path)(sent) is sent
 
 
 def test_a_file_in_the_folder_keeps_its_bytes(tmp_path: Path) -> None:
     for path, body in places(f"file://{tmp_path}/a.png"):
-        sent = json.dumps(body).encode()
+        sent = whole(path, body)
         assert editor(path, str(tmp_path))(sent) is sent
+
+
+def test_a_part_of_responses_is_looked_at_in_a_chat_too() -> None:
+    for part in ({"type": "input_image", "image_url": FILE}, {"image_url": FILE}):
+        error = refused(editor("/v1/chat/completions"), json.dumps(message_with(part)).encode())
+        assert error["message"] == "Cannot load local files without `--allowed-local-media-path`."
+
+
+@pytest.mark.parametrize("path", ["/generate", "/encode"])
+def test_media_that_are_processed_already_are_refused(path: str) -> None:
+    body = {"image_data": [{"format": "processor_output", "feature": [1.5, None]}]}
+    assert "must come as they are" in refused(editor(path), json.dumps(body).encode())["message"]
+
+
+def test_a_name_for_the_shared_cache_goes_no_further() -> None:
+    url = "https://h/a.png"
+    image = {"type": "image_url", "image_url": {"url": url, "detail": "low", "content_hash": "sha256:aa", "fps": 1}}
+    sent = json.loads(editor("/v1/chat/completions")(whole("/v1/chat/completions", message_with(image))))
+    assert sent["messages"][1]["content"][0]["image_url"] == {"url": url, "detail": "low"}
+    sent = json.loads(editor("/generate")(json.dumps({"image_data": {"url": url, "content_hash": "a"}}).encode()))
+    assert sent["image_data"] == {"url": url}
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/rerank"])
 def test_a_key_written_with_escapes_is_the_same_key(path: str) -> None:
     body = next(body for place, body in places(FILE) if place == path)
     for key, escaped in (("image_url", "image\\u005furl"), ("source", "\\u0073ource")):
-        sent = json.dumps(body).replace(f'"{key}"', f'"{escaped}"').encode()
+        sent = whole(path, body).decode().replace(f'"{key}"', f'"{escaped}"').encode()
         refused(editor(path), sent)
 
 
@@ -130,7 +175,6 @@ def test_base64_becomes_a_data_url_which_is_never_a_path(name: str, text: str) -
 @pytest.mark.parametrize(
     "body",
     [
-        {"image_data": [{"format": "processor_output", "content_hash": "sha256:aa", "feature": [1.5, None]}]},
         {"image_data": None, "video_data": [], "audio_data": [None, [""]]},
         {"text": "file:///etc/passwd", "sampling_params": {"stop": "/etc/passwd"}},
     ],
@@ -149,11 +193,10 @@ def test_an_unknown_member_of_an_object_is_no_path() -> None:
     [
         ("/v1/chat/completions", message_with({"type": "text", "text": f'"image_url": "{FILE}"'})),
         ("/v1/chat/completions", message_with({"type": "image_url", "image_url": {"url": ""}})),
-        ("/v1/chat/completions", message_with({"type": "image_url", "image_url": None})),
         ("/v1/chat/completions", message_with(tool_calls=[{"function": {"arguments": {"image_url": FILE}}}])),
         (
             "/v1/chat/completions",
-            {"messages": [], "tools": [{"function": {"parameters": {"properties": {"image_url": {"url": FILE}}}}}]},
+            {"tools": [{"function": {"name": "f", "parameters": {"properties": {"image_url": {"url": FILE}}}}}]},
         ),
         ("/v1/messages", message_with({"type": "tool_use", "input": {"image_url": FILE, "source": {"url": FILE}}})),
         ("/v1/messages", message_with({"type": "search_result", "source": {"url": FILE}})),
@@ -164,7 +207,7 @@ def test_an_unknown_member_of_an_object_is_no_path() -> None:
     ],
 )
 def test_text_and_arguments_of_tools_are_left_alone(path: str, body: dict[str, Any]) -> None:
-    sent = json.dumps(body).encode()
+    sent = whole(path, body)
     assert editor(path)(sent) is sent
 
 

@@ -10,10 +10,9 @@ import pytest
 
 from middleware.fields.chat import CHAT
 from middleware.fields.completions import COMPLETIONS
-from middleware.fields.edit import Editor
 from middleware.fields.record import Table
 from middleware.fields.structured import one_of
-from tests.middleware.fields.test_edit import refused
+from tests.middleware.fields.editing import edit, error
 
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 AS_JSON_SCHEMA = {
@@ -21,11 +20,6 @@ AS_JSON_SCHEMA = {
 }
 GBNF = 'root ::= "yes" | "no"'
 TAG = {"type": "structural_tag", "format": {"type": "json_schema", "json_schema": SCHEMA}}
-
-
-def edit(table: Table, body: dict[str, Any]) -> dict[str, Any]:
-    edited: dict[str, Any] = json.loads(Editor(table, frozenset())(json.dumps(body).encode()))
-    return edited
 
 
 @pytest.mark.parametrize("table", [CHAT, COMPLETIONS], ids=["chat", "completions"])
@@ -83,10 +77,10 @@ def test_it_becomes_what_sglang_calls_it(table: Table, asked: dict[str, Any], se
     [
         ({"structured_outputs": {}}, "none are specified"),
         ({"structured_outputs": {"nope": 1}}, "none are specified"),
-        ({"structured_outputs": {"json_object": False}}, "none are specified"),
+        ({"structured_outputs": {"json_object": False}}, "json_object must be True if set"),
         ({"structured_outputs": "x"}, "must be an object"),
         ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "only use one kind"),
-        ({"structured_outputs": {"regex": "a"}, "response_format": {"type": "json_object"}}, "only use one kind"),
+        ({"structured_outputs": {"regex": "a"}, "response_format": {"type": "json_object"}}, "'json_object': True"),
         ({"structured_outputs": {"json": SCHEMA}, "response_format": {"type": "json_object"}}, "only use one kind"),
         ({"structured_outputs": {"regex": "a"}, "guided_grammar": GBNF}, "only use one kind"),
         ({"guided_regex": "a", "guided_choice": ["b"]}, "only use one kind"),
@@ -110,9 +104,9 @@ def test_it_becomes_what_sglang_calls_it(table: Table, asked: dict[str, Any], se
     ],
 )
 def test_what_cannot_be_enforced_is_400_with_a_sentence(table: Table, asked: dict[str, Any], words: str) -> None:
-    error = refused(Editor(table, frozenset()), json.dumps({"model": "m", **asked}).encode())
-    assert words in error["message"]
-    assert error["type"] == "BadRequestError"
+    told = error(table, {"model": "m", **asked})
+    assert words in told["message"]
+    assert told["type"] == "BadRequestError"
 
 
 @pytest.mark.parametrize(

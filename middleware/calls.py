@@ -1,0 +1,103 @@
+"""Asks SGLang something on behalf of a request and waits for the whole answer, until the client leaves.
+Called by the endpoints whose answers are made here; what streams goes through `middleware.proxy` instead.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from http import HTTPStatus
+from typing import TypeVar
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive
+
+from middleware.dialect.errors import retold
+from middleware.engine import RETRY_SECONDS
+from middleware.errors import Refused, error, unavailable
+from middleware.fields.told import Told
+from middleware.headers import request_head
+from middleware.intake import ClientGone
+from middleware.upstream import Aborted, ConnectFailed, Exchange, Pool, UpstreamError
+
+T = TypeVar("T")
+
+# More than any answer that is honest: a request of BODY_LIMIT bytes, each of its tokens as a row of numbers.
+ANSWER_LIMIT = 1024 * 1024 * 1024
+
+
+class Calls:
+    """calls = Calls(pool)
+    status, content = await calls.ask("POST", "/tokenize", body)
+    answer = await calls.value("/tokenize", {"prompt": "a"}, Tokens)     # or Refused
+    """
+
+    __slots__ = ("_pool",)
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """The status and the body of the answer; a failure to get one is Refused."""
+        exchange = Exchange(self._pool)
+        headers = [(b"content-type", b"application/json")] if body else []
+        head = request_head(method, path.encode(), self._pool.authority, headers, length=len(body))
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            await exchange.open(head, body)
+            answer = await exchange.answer()
+            while piece := await answer.read():
+                pieces.append(piece)
+                size += len(piece)
+                if size > ANSWER_LIMIT:
+                    raise Refused(error(502, "The engine's answer is too large."))
+            return answer.status, b"".join(pieces)
+        except ConnectFailed as failure:
+            raise Refused(unavailable("The engine cannot be reached. Please retry.", RETRY_SECONDS)) from failure
+        except (UpstreamError, Aborted) as failure:
+            raise Refused(error(502, "The engine failed before it answered. Please retry.")) from failure
+        finally:
+            exchange.close()
+
+    async def value(self, path: str, body: object, kind: type[T]) -> T:
+        """The answer to a POST, decoded as what it must be."""
+        status, content = await self.ask("POST", path, msgspec.json.encode(body))
+        return self.read(status, content, kind)
+
+    @staticmethod
+    def read(status: int, content: bytes, kind: type[T]) -> T:
+        """An answer that is there, or Refused."""
+        if status != HTTPStatus.OK:
+            raise refused(status, content)
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+            raise Refused(error(502, "The engine's answer cannot be read.")) from failure
+
+
+async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
+    """The result of the work, which is cancelled when the client leaves: then it is ClientGone."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_leaves(receive))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientGone
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _leaves(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def refused(status: int, content: bytes, told: Told | None = None) -> Refused:
+    """SGLang's refusal in vLLM's words."""
+    if not 400 <= status < 600:
+        return Refused(error(502, f"The engine answered {status}."))
+    status, body = retold(status, content, told or Told())
+    return Refused(Response(body, status, media_type="application/json"))

@@ -1,0 +1,39 @@
+"""The id of an answer: vLLM's for the client, and the one by which SGLang knows the request.
+Called by `middleware.proxy` for every request whose answer is told in vLLM's words.
+"""
+
+import re
+import secrets
+
+from middleware.fields.told import Kind, Told
+from middleware.headers import Headers, header
+
+REQUEST_ID = b"x-request-id"
+PREFIXES = {Kind.CHAT: "chatcmpl-", Kind.COMPLETION: "cmpl-", Kind.MESSAGE: "chatcmpl-", Kind.RESPONSE: "resp_"}
+# SGLang's fields for it; its messages have none.
+FIELDS = {Kind.CHAT: "rid", Kind.COMPLETION: "rid", Kind.RESPONSE: "request_id"}
+RANDOM_BYTES = 8
+# What may stand in SGLang's log for the sake of whoever looks for it there.
+_PLAIN = re.compile(r"[\w.:@=+/-]{1,128}", re.ASCII)
+
+
+def identify(told: Told, headers: Headers) -> None:
+    """The client's id, header before field as in vLLM, or a new one; and what SGLang is told.
+
+    SGLang 0.5.23 refuses an id that is in use, and aborts every request whose id *begins* with that of a client who
+    left: an id that a client chose goes on with a random end, so that none is the beginning of another's.
+    """
+    prefix = PREFIXES.get(told.kind)
+    if prefix is None:
+        return
+    fresh = secrets.token_hex(RANDOM_BYTES)
+    if told.kind is Kind.RESPONSE:  # The client's field is the whole id there, and the header is not asked.
+        chosen, told.id = told.request_id, told.request_id or prefix + fresh
+    else:
+        given = header(headers, REQUEST_ID)
+        chosen = given.decode("latin-1") if given is not None else told.request_id
+        told.id = prefix + (fresh if chosen is None else chosen)
+    field = FIELDS.get(told.kind)
+    if field is not None:
+        told.rid_field = field
+        told.rid = prefix + (f"{chosen}-{fresh}" if chosen is not None and _PLAIN.fullmatch(chosen) else fresh)

@@ -1,0 +1,63 @@
+"""The shape of the tables of answers: for each object of vLLM's, its keys in vLLM's order and where each comes from.
+The tables are in `chat`, `completion`, `usage`, `responses` and `messages`; `rebuild` walks them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from middleware.dialect.voice import Voice
+from middleware.fields.told import Told
+
+Json = dict[str, Any]
+# From SGLang's object, what the request asked for, and what holds for the server.
+Maker = Callable[[Mapping[str, Any], Told, Voice], Any]
+# What a maker returns for a key that is not there this time.
+ABSENT: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    name: str
+    source: str = ""
+    maker: Maker | None = None
+    # Why, wherever the value is not simply SGLang's.
+    why: str = ""
+
+
+def same(name: str) -> Key:
+    return Key(name, source=name)
+
+
+def renamed(name: str, source: str, why: str) -> Key:
+    return Key(name, source=source, why=why)
+
+
+def null(name: str, why: str) -> Key:
+    return Key(name, why=why)
+
+
+def made(name: str, maker: Maker, why: str) -> Key:
+    return Key(name, maker=maker, why=why)
+
+
+def rebuild(keys: tuple[Key, ...], source: Mapping[str, Any], told: Told, voice: Voice) -> Json:
+    """Of SGLang's object only what the table names; a source that is not there is null."""
+    rebuilt: Json = {}
+    for key in keys:
+        value = key.maker(source, told, voice) if key.maker is not None else source.get(key.source)
+        if value is not ABSENT:
+            rebuilt[key.name] = value
+    return rebuilt
+
+
+def told_model(source: Mapping[str, Any], told: Told, voice: Voice) -> Any:
+    return told.model or voice.model or source["model"]
+
+
+def told_id(source: Mapping[str, Any], told: Told, voice: Voice) -> Any:
+    return told.id or source["id"]
+
+
+def fingerprint(source: Mapping[str, Any], told: Told, voice: Voice) -> Any:
+    return voice.fingerprint

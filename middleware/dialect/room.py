@@ -1,0 +1,65 @@
+"""A completion that is longer than the room behind its prompt: vLLM 0.33.0 makes it shorter, SGLang 0.5.23 refuses.
+Asked by `middleware.proxy` for every 400, and by `middleware.preparation` where the prompt's length is known before.
+"""
+
+import re
+
+from middleware.dialect.errors import message_of
+from middleware.dialect.sentences import too_long
+from middleware.errors import bad_request
+from middleware.fields.asked import HEADROOM
+from middleware.fields.draft import Draft
+from middleware.fields.told import Kind
+
+_NO_ROOM = re.compile(
+    r"Requested token count exceeds the model's maximum context length of (\d+) tokens\. You requested a total of "
+    r"\d+ tokens: (\d+) tokens from the input messages and (\d+) tokens for the completion\."
+)
+# What requests of each kind call the length of their answer.
+LENGTHS = {
+    Kind.CHAT: ("max_completion_tokens", "max_tokens"),
+    Kind.COMPLETION: ("max_tokens",),
+    Kind.RESPONSE: ("max_output_tokens",),
+    Kind.MESSAGE: ("max_tokens",),
+}
+
+
+def fitted(draft: Draft, error: bytes) -> bool:
+    """Whether the draft asks for as much as there is room for, and can be sent again."""
+    names = LENGTHS.get(draft.told.kind)
+    found = _NO_ROOM.match(message_of(error)) if names else None
+    if names is None or found is None:
+        return False
+    context, prompt, wanted = map(int, found.groups())
+    room = context - prompt
+    # More than the whole context is refused by vLLM as well.
+    if room < 1 or wanted > context:
+        return False
+    if not _lowered(draft, names, room):
+        draft.replace(names[-1], room + _headroom(draft))
+    return True
+
+
+def fit(draft: Draft, prompt: int, context: int, implied: int | None = None) -> None:
+    """The same, or Refused, before SGLang is asked; `implied` is the length of a request that sets none."""
+    if prompt >= context:
+        words = too_long(prompt, context, is_ids=draft.told.prompt_is_ids)
+        raise bad_request(words, "max_tokens" if prompt == context else "input_tokens")
+    names = LENGTHS[draft.told.kind]
+    room = context - prompt
+    if not _lowered(draft, names, room) and implied is not None and implied > room:
+        draft.replace(names[-1], room)
+
+
+def _lowered(draft: Draft, names: tuple[str, ...], room: int) -> bool:
+    """Whether the request sets a length at all."""
+    asked = [name for name in names if draft.given(name)]
+    for name in asked:
+        number = draft.number(name)
+        if number is None or number - _headroom(draft) > room:
+            draft.replace(name, room + _headroom(draft))
+    return bool(asked)
+
+
+def _headroom(draft: Draft) -> int:
+    return HEADROOM if draft.told.kind is Kind.RESPONSE else 0

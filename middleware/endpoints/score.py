@@ -1,0 +1,173 @@
+"""/score and /rerank with their v1 and v2 paths: how well texts go together, in vLLM's shapes.
+Called through the table of routes; a classifier is asked by SGLang's /v1/rerank, an embedding model by its vectors.
+"""
+
+import asyncio
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from middleware import pooling, vectors
+from middleware.calls import Calls, while_connected
+from middleware.context import Context
+from middleware.errors import bad_request, bad_value
+from middleware.form import Form, json_object
+from middleware.pooling import Common
+from middleware.tasks import Task
+
+# The names of the two sides, in the order in which vLLM tries them.
+SIDES = (("queries", "documents"), ("queries", "items"), ("data_1", "data_2"), ("text_1", "text_2"))
+# Pairs of one request that SGLang is asked for at the same time.
+AT_ONCE = 16
+UNSUPPORTED = ("max_tokens_per_query", "max_tokens_per_doc", "truncate_prompt_tokens")
+
+
+class _Ranked(msgspec.Struct):
+    index: int
+    score: float
+    meta_info: dict[str, Any] | None = None
+
+
+async def score(context: Context, request: Request) -> Response:
+    body = await json_object(request, context.settings.policy)
+    refusal = context.engine.refusal()
+    if refusal is not None:
+        return refusal
+    form = Form(body)
+    asked = pooling.common(context, request, form, "score")
+    sides = next((pair for pair in SIDES if pair[0] in body and pair[1] in body), None)
+    left = right = [""]
+    if sides is None:
+        for name in dict.fromkeys(name for pair in SIDES for name in pair if name not in body):
+            form.missing(name)
+    else:
+        left, right = _texts(form, sides[0]), _texts(form, sides[1])
+    form.done()
+    _require(context, asked, body)
+    if len(left) > 1 and len(left) != len(right):
+        raise bad_request("Input lengths must be either 1:1, 1:N or N:N")
+    if not left:
+        raise bad_request("At least one text element must be given")
+    if not right:
+        raise bad_request("At least one text_pair element must be given")
+    scores, count = await while_connected(request.receive, _scores(context, left, right, asked, body))
+    data = [{"index": index, "object": "score", "score": value} for index, value in enumerate(scores)]
+    return JSONResponse(pooling.envelope(context, asked, data, count))
+
+
+async def rerank(context: Context, request: Request) -> Response:
+    body = await json_object(request, context.settings.policy)
+    refusal = context.engine.refusal()
+    if refusal is not None:
+        return refusal
+    form = Form(body)
+    asked = pooling.common(context, request, form, "score")
+    query = _texts(form, "query")
+    documents = _texts(form, "documents")
+    first = form.integer("top_n", 0, least=0)
+    form.done()
+    _require(context, asked, body)
+    if isinstance(body["query"], list):
+        raise bad_request("query must be one text")
+    if not documents:
+        raise bad_request("At least one text_pair element must be given")
+    scores, count = await while_connected(request.receive, _scores(context, query, documents, asked, body))
+    order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
+    results = [
+        {"index": at, "document": {"text": documents[at], "multi_modal": None}, "relevance_score": scores[at]}
+        for at in (order[:first] if first else order)
+    ]
+    model = context.model.answering(asked.model)
+    usage = {"prompt_tokens": count, "total_tokens": count}
+    return JSONResponse({"id": asked.request_id, "model": model, "usage": usage, "results": results})
+
+
+def _texts(form: Form, name: str) -> list[str]:
+    """One text or several; Cohere's clients send documents as objects of a text."""
+    if name not in form.body:
+        form.missing(name)
+        return []
+    value = form.body[name]
+    texts = []
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict) and isinstance(item.get("text"), str):
+            texts.append(item["text"])
+        elif isinstance(item, dict) and "content" in item:
+            raise bad_value("Images and videos are not supported here: send texts", name)
+        elif isinstance(item, str):
+            texts.append(item)
+        else:
+            form.wrong("string_type", name, "Input should be a valid string", item)
+    return texts
+
+
+def _require(context: Context, asked: Common, body: dict[str, Any]) -> None:
+    pooling.require(context, asked, body)
+    for name in UNSUPPORTED:
+        if body.get(name):
+            raise bad_value(f"{name} is not supported: SGLang cannot cut one side of a pair.", name)
+    if body.get("chat_template_kwargs"):
+        raise bad_value("chat_template_kwargs is not supported: send instruction", "chat_template_kwargs")
+
+
+async def _scores(
+    context: Context, left: list[str], right: list[str], asked: Common, body: dict[str, Any]
+) -> tuple[list[float], int]:
+    """A score for each of the right side, and the tokens that it took."""
+    kinds = context.model.tasks
+    if kinds is not None and Task.EMBED not in kinds:
+        return await _by_classifier(context, left, right, body)
+    return await _by_vectors(context, left, right, asked)
+
+
+async def _by_vectors(context: Context, left: list[str], right: list[str], asked: Common) -> tuple[list[float], int]:
+    answer = await pooling.embed(context, left + right, asked, "base64")
+    rows = [vectors.floats_of(msgspec.json.decode(item.embedding, type=str)) for item in answer.data]
+    first, second = rows[: len(left)], rows[len(left) :]
+    pairs = zip(first * len(second) if len(first) == 1 else first, second, strict=True)
+    return [_cosine(a, b) for a, b in pairs], answer.usage.prompt_tokens
+
+
+def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    length = math.sqrt(_product(a, a) * _product(b, b))
+    return _product(a, b) / length if length else 0.0
+
+
+def _product(a: Sequence[float], b: Sequence[float]) -> float:
+    return float(sum(map(operator.mul, a, b)))
+
+
+async def _by_classifier(
+    context: Context, left: list[str], right: list[str], body: dict[str, Any]
+) -> tuple[list[float], int]:
+    if len(left) == 1:
+        return await _ranked(context, left[0], right, body)
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def one(query: str, document: str) -> tuple[list[float], int]:
+        async with turns:
+            return await _ranked(context, query, [document], body)
+
+    parts = await asyncio.gather(*(one(query, document) for query, document in zip(left, right, strict=True)))
+    return [scores[0] for scores, _ in parts], sum(count for _, count in parts)
+
+
+async def _ranked(context: Context, query: str, documents: list[str], body: dict[str, Any]) -> tuple[list[float], int]:
+    asked: dict[str, Any] = {"query": query, "documents": documents, "return_documents": False}
+    if body.get("instruction"):
+        asked["instruct"] = str(body["instruction"])
+    status, content = await context.calls.ask("POST", "/v1/rerank", msgspec.json.encode(asked))
+    ranked = Calls.read(status, content, list[_Ranked])
+    scores = [0.0] * len(documents)
+    count = 0
+    for item in ranked:
+        if 0 <= item.index < len(scores):
+            scores[item.index] = item.score
+        tokens = (item.meta_info or {}).get("prompt_tokens", 0)
+        count += tokens if isinstance(tokens, int) else 0
+    return scores, count

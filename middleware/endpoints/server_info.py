@@ -1,0 +1,134 @@
+"""/server_info: vLLM's development route with what SGLang says of itself, and SGLang's own; never a key.
+Called through the table of routes: the one under VLLM_SERVER_DEV_MODE, the other where the operator opened it.
+"""
+
+import os
+import platform
+import sys
+from typing import Any
+
+import httpx
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from middleware.context import Context
+from middleware.errors import Refused, error
+from middleware.query import Query
+
+INFO_SECONDS = 10.0
+REDACTED = "***"
+# Parts of names whose values are secrets. `tokenizer_path` and `max_total_tokens` are none, `hf_token` is one.
+SECRET_PARTS = ("api_key", "apikey", "secret", "password", "passwd", "credential", "access_key", "private_key")
+SECRET_ENDS = ("_token", "_key", "token", "key")
+_NO_SECRETS = frozenset({"routing_key"})
+
+# vLLM's parts of a configuration, and what SGLang calls the same.
+PARTS: dict[str, dict[str, str]] = {
+    "model_config": {
+        "model": "model_path",
+        "tokenizer": "tokenizer_path",
+        "tokenizer_mode": "tokenizer_mode",
+        "trust_remote_code": "trust_remote_code",
+        "dtype": "dtype",
+        "seed": "random_seed",
+        "revision": "revision",
+        "max_model_len": "context_length",
+        "quantization": "quantization",
+        "served_model_name": "served_model_name",
+        "skip_tokenizer_init": "skip_tokenizer_init",
+    },
+    "cache_config": {"block_size": "page_size", "cache_dtype": "kv_cache_dtype"},
+    "parallel_config": {
+        "tensor_parallel_size": "tp_size",
+        "pipeline_parallel_size": "pp_size",
+        "data_parallel_size": "dp_size",
+        "nnodes": "nnodes",
+        "node_rank": "node_rank",
+    },
+    "scheduler_config": {"max_num_seqs": "max_running_requests", "max_num_batched_tokens": "chunked_prefill_size"},
+    "load_config": {"load_format": "load_format", "download_dir": "download_dir"},
+    "lora_config": {"max_lora_rank": "max_lora_rank", "max_loras": "max_loras_per_batch"},
+}
+
+
+async def server_info(context: Context, request: Request) -> Response:
+    query = Query(request)
+    form = query.choice("config_format", "text", ("text", "json"))
+    query.done()
+    told = await _told(context)
+    config = {part: {ours: told.get(theirs) for ours, theirs in names.items()} for part, names in PARTS.items()}
+    if context.model.context_length is not None:
+        config["model_config"]["max_model_len"] = context.model.context_length
+    config["model_config"]["model"] = context.model.path
+    text = ", ".join(f"{name}={value!r}" for part in config.values() for name, value in part.items())
+    return JSONResponse(
+        {
+            "vllm_config": config if form == "json" else text,
+            "vllm_env": redact(_environment(), frozenset(context.settings.api_keys)),
+            "system_env": {
+                "os": platform.platform(),
+                "python_version": sys.version,
+                "cpu_info": platform.processor(),
+                "sglang_version": told.get("version"),
+            },
+        }
+    )
+
+
+def _environment() -> dict[str, str]:
+    names = sorted(name for name in os.environ if name.startswith("VLLM_") and "KEY" not in name)
+    return {name: os.environ[name] for name in names}
+
+
+async def sglang_server_info(context: Context, request: Request) -> Response:
+    return JSONResponse(await _told(context))
+
+
+async def get_world_size(context: Context, request: Request) -> Response:
+    query = Query(request)
+    with_dp = query.flag("include_dp", True)
+    query.done()
+    told = await _told(context)
+    size = _count(told, "tp_size") * _count(told, "pp_size") * (_count(told, "dp_size") if with_dp else 1)
+    return JSONResponse({"world_size": size})
+
+
+def _count(told: dict[str, Any], name: str) -> int:
+    value = told.get(name)
+    return value if isinstance(value, int) and value > 0 else 1
+
+
+async def _told(context: Context) -> dict[str, Any]:
+    refusal = None if context.engine.alive else context.engine.refusal()
+    if refusal is not None:
+        raise Refused(refusal)
+    try:
+        answer = await context.control.get("/server_info", timeout=INFO_SECONDS)
+        told = msgspec.json.decode(answer.content, type=dict[str, Any])
+    except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+        raise Refused(error(502, f"The engine did not tell about itself ({type(failure).__name__}).")) from failure
+    if answer.status_code != 200:
+        raise Refused(error(502, f"The engine did not tell about itself (status {answer.status_code})."))
+    keys = frozenset(context.settings.api_keys)
+    redacted: dict[str, Any] = redact(told, keys)
+    return redacted
+
+
+def redact(value: Any, keys: frozenset[str] = frozenset()) -> Any:
+    """Whatever has a secret's name, and our own keys whatever their name is."""
+    if isinstance(value, dict):
+        return {
+            name: REDACTED if item and _is_secret(name) and isinstance(item, str | list) else redact(item, keys)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [redact(item, keys) for item in value]
+    return REDACTED if isinstance(value, str) and any(key in value for key in keys) else value
+
+
+def _is_secret(name: str) -> bool:
+    name = name.lower()
+    if name in _NO_SECRETS:
+        return False
+    return any(part in name for part in SECRET_PARTS) or name.endswith(SECRET_ENDS)

@@ -1,0 +1,28 @@
+"""What vLLM tells of its own state, from the engine object: /is_sleeping, /is_paused, and what never changes here.
+Called through the table of routes.
+"""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from middleware.context import Context
+from middleware.engine import State
+
+
+async def is_sleeping(context: Context, request: Request) -> Response:
+    return JSONResponse({"is_sleeping": context.engine.state is State.ASLEEP})
+
+
+async def is_paused(context: Context, request: Request) -> Response:
+    return JSONResponse({"is_paused": context.engine.state is State.PAUSED})
+
+
+async def is_scaling(context: Context, request: Request) -> Response:
+    """SGLang's data parallel ranks are those of its start."""
+    idle = {"phase": "idle", "epoch": None, "error": None, "requested_data_parallel_size": None}
+    return JSONResponse({"is_scaling_elastic_ep": False, **idle})
+
+
+async def kv_event_sources(context: Context, request: Request) -> Response:
+    """None to connect to: SGLang's publishers are named by its own command line."""
+    return JSONResponse({})

@@ -1,0 +1,141 @@
+"""/tokenize, /detokenize and /tokenizer_info: vLLM's requests and answers over SGLang's tokenizer.
+Called through the table of routes; what SGLang has no route for is read from the model's files.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from middleware import model_files, tokens
+from middleware.calls import while_connected
+from middleware.context import Context
+from middleware.errors import Refused, bad_request, error
+from middleware.form import Form, json_object
+from middleware.model_files import NoFile
+
+# What a tokenizer reads an id into; vLLM passes on what Python says of a larger one.
+LARGEST_ID = 2**32 - 1
+LARGEST_INTEGER = 2**63 - 1
+
+
+class _Text(msgspec.Struct):
+    text: str
+
+
+async def tokenize(context: Context, request: Request) -> Response:
+    body = await json_object(request, context.settings.policy)
+    refusal = context.engine.refusal()
+    if refusal is not None:
+        return refusal
+    form = Form(body)
+    chat = isinstance(body.get("messages"), list)
+    text = body.get("prompt")
+    if not chat and not isinstance(text, str):
+        _neither(form)
+    special = form.flag("add_special_tokens", not chat)
+    generation = form.flag("add_generation_prompt", True)
+    continued = form.flag("continue_final_message", False)
+    strings = form.flag("return_token_strs", False, null=True)
+    name = form.optional_text("model")
+    form.done()
+    context.model.require(name)
+    if chat:
+        if continued and body.get("add_generation_prompt"):
+            raise bad_request("Cannot set both `continue_final_message` and `add_generation_prompt` to True.")
+        work = tokens.of_chat(context, body, generation=generation and not continued, special=special)
+    else:
+        work = tokens.of_text(context.calls, str(text), special=special)
+    ids = await while_connected(request.receive, work)
+    return JSONResponse(
+        {
+            "count": len(ids),
+            "max_model_len": context.model.context_length,
+            "tokens": ids,
+            "token_strs": await _strings(context, ids) if strings else None,
+        }
+    )
+
+
+def _neither(form: Form) -> None:
+    """Both forms of the request are told why it is not them."""
+    form.text("prompt")
+    if "messages" in form.body:
+        form.wrong("list_type", "messages", "Input should be a valid list", form.body["messages"])
+    else:
+        form.missing("messages")
+
+
+async def _strings(context: Context, ids: list[int]) -> list[str]:
+    try:
+        known = await asyncio.to_thread(context.model.words)
+    except NoFile as failure:
+        raise Refused(
+            error(501, f"return_token_strs is not available: {failure}", kind="NotImplementedError")
+        ) from failure
+    return [known.get(number, "") for number in ids]
+
+
+async def detokenize(context: Context, request: Request) -> Response:
+    body = await json_object(request, context.settings.policy)
+    refusal = context.engine.refusal()
+    if refusal is not None:
+        return refusal
+    form = Form(body)
+    ids = _ids(form)
+    name = form.optional_text("model")
+    form.done()
+    context.model.require(name)
+    if ids and max(ids) > LARGEST_ID:
+        raise bad_request("out of range integral type conversion attempted")
+    asked = {"tokens": ids, "skip_special_tokens": False}
+    answer = await while_connected(request.receive, context.calls.value("/detokenize", asked, _Text))
+    return JSONResponse({"prompt": answer.text})
+
+
+def _ids(form: Form) -> list[int]:
+    given = form.body.get("tokens")
+    if "tokens" not in form.body:
+        form.missing("tokens")
+        return []
+    if not isinstance(given, list):
+        form.wrong("list_type", "tokens", "Input should be a valid list", given)
+        return []
+    if all(type(number) is int for number in given) and (not given or (min(given) >= 0 and max(given) <= LARGEST_ID)):
+        return given
+    ids = []
+    for at, value in enumerate(given):
+        loc = f"tokens.{at}"
+        number = form.as_integer(loc, value)
+        if number is None:
+            continue
+        if number < 0:
+            form.wrong("greater_than_equal", loc, "Input should be greater than or equal to 0", value, ge=0)
+        elif number > LARGEST_INTEGER:
+            msg = f"Input should be less than or equal to {LARGEST_INTEGER}"
+            form.wrong("less_than_equal", loc, msg, value, le=LARGEST_INTEGER)
+        ids.append(number)
+    return ids
+
+
+async def tokenizer_info(context: Context, request: Request) -> Response:
+    try:
+        return JSONResponse(await asyncio.to_thread(_info, context.model.tokenizer_path))
+    except NoFile as failure:
+        return error(501, f"The tokenizer's settings are not available: {failure}", kind="NotImplementedError")
+
+
+def _info(model: str) -> dict[str, Any]:
+    """The tokenizer's settings as vLLM tells them: no paths, and special tokens as plain text."""
+    settings = model_files.read_json(model, "tokenizer_config.json")
+    info = {name: _plain(value) for name, value in settings.items() if name not in ("vocab_file", "merges_file")}
+    info.setdefault("tokenizer_class", "PreTrainedTokenizerFast")
+    if "chat_template" not in info and (template := model_files.read_text(model, "chat_template.jinja")):
+        info["chat_template"] = template
+    return info
+
+
+def _plain(value: Any) -> Any:
+    return value["content"] if isinstance(value, dict) and value.get("__type") == "AddedToken" else value

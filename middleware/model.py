@@ -1,0 +1,105 @@
+"""The model that is served: its names, its adapters, and what SGLang tells of it each time it becomes ready.
+Filled by `middleware.watch` before the engine counts as ready; asked by the endpoints and by `middleware.app`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from middleware import model_files, tasks
+from middleware.adapters import Adapters
+from middleware.fields.names import no_such_model
+from middleware.settings import Settings
+from middleware.tasks import Task
+
+
+class Model:
+    """model = Model(settings)
+    model.learn(cards, info)     # SGLang's /v1/models and /model_info
+    model.require("name")        # or Refused, in vLLM's words
+    """
+
+    __slots__ = (
+        "_any_name",
+        "_named",
+        "_path",
+        "_task",
+        "_vocabulary",
+        "_words",
+        "adapters",
+        "context_length",
+        "names",
+        "path",
+        "place",
+        "tasks",
+        "tokenizer_path",
+        "vocabulary",
+    )
+
+    def __init__(self, settings: Settings) -> None:
+        policy = settings.policy
+        self._named = settings.served_model_names
+        self._any_name = policy.any_model_name
+        self._path = policy.model_path
+        self._task = tasks.of_word(policy.task)
+        self._vocabulary = policy.vocab_size or 0
+        self.vocabulary = self._vocabulary  # 0: not known
+        self.names = self._named
+        self.adapters = Adapters(dict.fromkeys(policy.adapters, ""))
+        self.path = self._path
+        # Where SGLang has it: of a model in a bucket, a folder.
+        self.place = ""
+        self.tokenizer_path = ""
+        self.context_length: int | None = None
+        self.tasks = self._task
+        self._words: dict[int, str] | None = None
+
+    def words(self) -> dict[int, str]:
+        """The tokenizer's writing of each id, read once; it takes a while, and is not for the event loop."""
+        if self._words is None:
+            self._words = model_files.words(self.tokenizer_path)
+        return self._words
+
+    def learn(self, cards: Sequence[Mapping[str, Any]], info: dict[str, Any]) -> None:
+        """A card without a parent is the model's; SGLang has one name for it, and the settings may have more."""
+        base = next((card for card in cards if card.get("parent") is None), {})
+        self.names = self._named or tuple(name for name in (base.get("id"),) if isinstance(name, str))
+        self.place = _text(info, "model_path") or _text(base, "root")
+        self.path = self._path or self.place
+        self.tokenizer_path = _text(info, "tokenizer_path") or self.path
+        self.vocabulary = self._vocabulary or model_files.vocabulary_size(self.path)
+        length = base.get("max_model_len")
+        self.context_length = length if isinstance(length, int) else None
+        self.tasks = self._task or tasks.of_engine(info)
+        self.adapters.reset(
+            {_text(card, "id"): _text(card, "root") for card in cards if card.get("parent") is not None}
+        )
+
+    def serves(self, task: Task | None) -> bool:
+        """Whether a route for this task exists; nothing is held back while nobody has said what the model is for."""
+        return task is None or self.tasks is None or task in self.tasks
+
+    def is_base(self, name: str) -> bool:
+        return name in self.names
+
+    def knows(self, name: str | None) -> bool:
+        """As vLLM, for which no name is the model's."""
+        return not name or self._any_name or not self.names or name in self.names or name in self.adapters
+
+    def require(self, name: str | None) -> None:
+        if not self.knows(name):
+            raise no_such_model(name or "", self.names)
+
+    def answering(self, name: str | None) -> str:
+        """The name in an answer that is not generated: the adapter's, or the model's first."""
+        if name and name in self.adapters:
+            return name
+        return self.names[0] if self.names else name or ""
+
+    def adapter(self, name: str | None) -> str | None:
+        """What SGLang calls the adapter that the name selects."""
+        return name if name and name in self.adapters else None
+
+
+def _text(of: Mapping[str, Any], name: str) -> str:
+    value = of.get(name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,157 @@
+"""A chat whose prompt SGLang would make otherwise than vLLM goes out as the token ids that vLLM would show the model.
+Asked by `prepare` for each chat request; one that both show alike costs a look at its messages.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from middleware.dialect.room import fit
+from middleware.errors import bad_value
+from middleware.fields.common import PROMPT_FIELDS
+from middleware.fields.draft import Draft
+from middleware.fields.ending import GENERATION
+from middleware.fields.messages import MESSAGES
+from middleware.fields.trust import KWARGS
+from middleware.fields.wanted import PROMPT_IDS_IN_STREAM
+from middleware.preparation import cut
+from middleware.preparation.prompts import Prompts, require_tokens
+from middleware.prompt.failures import CannotRender
+from middleware.prompt.needs import FIELDS, FLAGS, OVERRIDDEN
+from middleware.prompt.request import truth
+
+IDS = "input_ids"
+CONTINUES = "continue_final_message"
+# All of a request that its prompt depends on.
+NAMES = (*FIELDS, *FLAGS, KWARGS, "tool_choice")
+# Larger requests are looked at, and rendered, in a thread: of short messages these take 1.5 ms and 3 ms.
+LOOKED_AT = 64 * 1024
+RENDERED = 8 * 1024
+# Arguments of a template that no one needs any more when the prompt is there.
+USED_UP = frozenset({"documents", "chat_template"})
+
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_EMPTY = {"role": "user", "content": ""}
+_CALL = {"id": "", "type": "function", "function": {"name": "", "arguments": "{}"}}
+
+
+class Chats:
+    """work = Chats(prompts).work(draft)   # None, or to be awaited; it changes the draft, or is Refused"""
+
+    __slots__ = ("_prompts",)
+
+    def __init__(self, prompts: Prompts) -> None:
+        self._prompts = prompts
+
+    def work(self, draft: Draft) -> Awaitable[None] | None:
+        if draft.given(IDS):
+            self._own_ids(draft)
+            return None
+        if len(draft.body) > LOOKED_AT:
+            return self._long(draft)
+        fields = decoded(draft.sent)
+        return self._rendered(draft, fields) if self._needs(draft, fields) else None
+
+    async def _long(self, draft: Draft) -> None:
+        def look() -> tuple[dict[str, Any], bool]:
+            fields = decoded(draft.sent)
+            return fields, self._needs(draft, fields)
+
+        fields, needed = await asyncio.to_thread(look)
+        if needed:
+            await self._rendered(draft, fields)
+
+    def _needs(self, draft: Draft, fields: Mapping[str, Any]) -> bool:
+        """Ids are also wanted by whoever streams and must have them before the first token."""
+        return (bool(fields) and (_wants_ids_first(draft) or self._prompts.why(fields) is not None)) or any(
+            name in draft.fields for name in PROMPT_FIELDS
+        )
+
+    def _own_ids(self, draft: Draft) -> None:
+        """The client has rendered by itself, which is SGLang's way and not vLLM's."""
+        ids = draft.value(IDS)
+        wanted = cut.wanted(draft, self._prompts.context, generates=True)
+        if wanted is not None:
+            draft.replace(IDS, wanted(ids))
+            require_tokens([wanted(ids)])
+        _leave_out(draft)
+
+    async def _rendered(self, draft: Draft, fields: Mapping[str, Any]) -> None:
+        prompts = self._prompts
+        wanted = cut.wanted(draft, prompts.context, generates=True)
+        if not fields:
+            _forward(draft, fields, "It cannot be read.")
+            return
+        try:
+            ids = await prompts.of_chat(fields, wanted, long=len(draft.body) > RENDERED)
+        except CannotRender as failure:
+            prompts.say(str(failure))
+            _forward(draft, fields, str(failure))
+            return
+        if prompts.context is not None:
+            fit(draft, len(ids), prompts.context)
+        _leave_out(draft)
+        draft.replace(IDS, ids)
+        draft.replace(MESSAGES, history(fields[MESSAGES]))
+        if CONTINUES in draft.fields:
+            draft.drop(CONTINUES)
+        _reargue(draft, USED_UP)
+        if draft.told.return_token_ids:
+            draft.told.prompt_token_ids = ids
+        if _wants_ids_first(draft):
+            draft.drop(PROMPT_IDS_IN_STREAM)
+
+
+def decoded(sent: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
+    """What the prompt depends on. Nothing where it cannot be read: half of an emoji is SGLang's to refuse."""
+    try:
+        fields: dict[str, Any] = {name: msgspec.json.decode(sent[name]) for name in NAMES if name in sent}
+        # One by one, with room for other threads between them.
+        messages = [msgspec.json.decode(raw) for raw in _LIST.decode(sent[MESSAGES])]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return {**fields, MESSAGES: messages}
+
+
+def history(messages: Sequence[Any]) -> list[dict[str, Any]]:
+    """SGLang still asks for messages. It reads one thing in them: how many calls there were, to number the next."""
+    said = [m.get("tool_calls") for m in messages if isinstance(m, dict) and m.get("role") == "assistant"]
+    calls = sum(len(each) for each in said if isinstance(each, list))
+    return [_EMPTY, {"role": "assistant", "content": "", "tool_calls": [_CALL] * calls}] if calls else [_EMPTY]
+
+
+def _wants_ids_first(draft: Draft) -> bool:
+    return draft.told.return_token_ids and PROMPT_IDS_IN_STREAM in draft.fields
+
+
+def _forward(draft: Draft, fields: Mapping[str, Any], why: str) -> None:
+    """SGLang renders; what it would not heed and changes the prompt is refused."""
+    if truth(fields.get(CONTINUES)):
+        messages = fields[MESSAGES]
+        if not isinstance(messages[-1], dict) or messages[-1].get("role") != "assistant":
+            raise _unsupported(CONTINUES, why)
+    elif GENERATION in draft.fields:
+        raise _unsupported(GENERATION, why)
+    for name in ("add_special_tokens", cut.LIMIT):
+        if name in draft.fields:
+            raise _unsupported(name, why)
+    _leave_out(draft)
+    _reargue(draft, OVERRIDDEN)
+
+
+def _unsupported(name: str, why: str) -> Exception:
+    return bad_value(f"{name} is not supported for this request, whose prompt is SGLang's to render: {why}", name)
+
+
+def _leave_out(draft: Draft) -> None:
+    for name in PROMPT_FIELDS:
+        if name in draft.fields:
+            draft.drop(name)
+
+
+def _reargue(draft: Draft, without: frozenset[str]) -> None:
+    kwargs = draft.value(KWARGS) if KWARGS in draft.fields else None
+    if isinstance(kwargs, dict) and not without.isdisjoint(kwargs):
+        draft.replace(KWARGS, {name: value for name, value in kwargs.items() if name not in without})

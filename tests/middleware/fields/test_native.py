@@ -1,0 +1,218 @@
+"""SGLang's own routes: nothing goes through them that ends SGLang, or that reaches into another client's request."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from middleware.errors import Refused
+from middleware.fields.bound import Server, bind
+from middleware.fields.edit import Editor
+from middleware.fields.native import ENCODE, NATIVE
+from middleware.fields.ollama import OLLAMA
+from middleware.fields.others import DETOKENIZE
+from middleware.fields.record import Table
+from middleware.fields.vertex import VERTEX
+from middleware.policy import Policy
+from tests.middleware.fields.serving import Recorded
+from tests.middleware.fields.test_tables import SCHEMAS
+
+KNOWN: dict[str, list[str]] = SCHEMAS["sglang_0.5.23_own"]
+POLICY = Policy(vocab_size=1000, max_n=8, max_new_tokens=100, max_completion_prompts=3)
+
+
+def edit(table: Table, body: dict[str, Any], policy: Policy = POLICY) -> dict[str, Any]:
+    edited: dict[str, Any] = json.loads(
+        Editor(bind(table, Server(Recorded())), frozenset(), policy)(json.dumps(body).encode())
+    )
+    return edited
+
+
+def refused(table: Table, body: dict[str, Any], policy: Policy = POLICY) -> str:
+    with pytest.raises(Refused) as caught:
+        edit(table, body, policy)
+    assert caught.value.response.status_code == 400
+    return str(json.loads(bytes(caught.value.response.body))["error"]["message"])
+
+
+def sampling(params: dict[str, Any]) -> list[tuple[Table, dict[str, Any]]]:
+    """The ways in which parameters come to SGLang."""
+    return [
+        (NATIVE, {"text": "a", "sampling_params": params}),
+        (NATIVE, {"text": ["a", "b"], "sampling_params": [{}, params]}),
+        (VERTEX, {"instances": [{"text": "a"}], "parameters": {"sampling_params": params}}),
+    ]
+
+
+@pytest.mark.parametrize(("table", "kind"), [(NATIVE, "GenerateReqInput"), (ENCODE, "EmbeddingReqInput")])
+def test_each_field_is_decided(table: Table, kind: str) -> None:
+    decided = {field.name for field in table.fields} | {"sampling_params"}
+    assert set(KNOWN[kind]) - decided == set()
+    assert decided - set(KNOWN[kind]) == set()
+    assert all(field.why for field in table.fields)
+
+
+DEADLY: list[dict[str, Any]] = [
+    {"top_logprobs_num": 50000},
+    {"top_logprobs_num": [0, 50000]},
+    {"top_logprobs_num": -1},
+    {"top_logprobs_num": "many"},
+    {"token_ids_logprob": [1_000_000]},
+    {"token_ids_logprob": [-1]},
+    {"token_ids_logprob": [[1], [1_000_000]]},
+    {"token_ids_logprob": list(range(500))},
+    {"logprob_start_len": -7},
+    {"custom_logit_processor": "gASV"},
+    {"session_params": {"id": "a"}},
+    {"bootstrap_host": "10.0.0.1"},
+    {"bootstrap_room": 5},
+    {"bootstrap_pair_key": "a"},
+    {"encoder_urls": ["http://10.0.0.1"]},
+    {"kv_hints": {"a": 1}},
+    {"mm_hashes": ["aa"]},
+    {"mm_content_hashes": ["sha256:aa"]},
+    {"positional_embed_overrides": [[1.0]]},
+    {"http_worker_ipc": "ipc:///tmp/x"},
+    {"token_indices_to_pool": [99]},
+    {"lora_path": "/etc"},
+    {"lora_path": [None, "nobody"]},
+    {"lora_id": "a"},
+    {"images_config": {"image_mode": "a"}},
+    {"max_dynamic_patch": 9999},
+    {"routed_dp_rank": -1},
+    {"max_thinking_tokens": -1},
+]
+PARAMS: list[dict[str, Any]] = [
+    {"n": 9},
+    {"n": 0},
+    {"n": 1.5},
+    {"max_new_tokens": -1},
+    {"max_new_tokens": 1.5},
+    {"max_new_tokens": "many"},
+    {"min_new_tokens": 50, "max_new_tokens": 10},
+    {"stop_token_ids": [1_000_000]},
+    {"stop_token_ids": [-1]},
+    {"stop_token_ids": ["a"]},
+    {"logit_bias": {"1000000": 1}},
+    {"logit_bias": {"-1": 1}},
+    {"logit_bias": {"a": 1}},
+    {"stop": 5},
+    {"stop": ["a"] * 5},
+    {"stop_regex": "(a+)+$"},
+    {"beam_width": 4},
+    {"custom_params": {"__sglang_reasoning_end_token_ids": [1]}},
+    {"temperature": "hot"},
+    {"top_k": []},
+    # SGLang's own notes on a request.
+    {"is_normalized": True},
+    {"stop_strs": None},
+    {"stop_regex_strs": ["a"]},
+    {"max_tokens": 5},
+]
+
+
+@pytest.mark.parametrize("body", DEADLY, ids=json.dumps)
+def test_what_does_harm_is_refused(body: dict[str, Any]) -> None:
+    refused(NATIVE, {"text": "a", **body})
+    refused(VERTEX, {"instances": [{"text": "a"}], "parameters": body})
+
+
+@pytest.mark.parametrize("ids", [[1000], [-1], [[1], [1000]], [[1], [-5]], [], [[]], ["a"], "a", [1.5], {"a": 1}])
+def test_a_prompt_of_ids_is_of_the_vocabularys(ids: Any) -> None:
+    for table in (NATIVE, ENCODE):
+        refused(table, {"input_ids": ids})
+    refused(VERTEX, {"instances": [{"input_ids": ids}]})
+    refused(VERTEX, {"instances": [{"input_ids": [1]}, {"input_ids": ids}]})
+
+
+def test_embeddings_of_the_clients_own_are_refused() -> None:
+    for table in (NATIVE, ENCODE):
+        assert "ends SGLang" in refused(table, {"input_embeds": [[0.5]]})
+    refused(VERTEX, {"instances": [{"input_embeds": [[0.5]]}]})
+
+
+@pytest.mark.parametrize("params", PARAMS, ids=json.dumps)
+def test_a_sampling_parameter_that_does_harm_is_refused(params: dict[str, Any]) -> None:
+    for table, body in sampling(params):
+        refused(table, body)
+
+
+@pytest.mark.parametrize("given", [5, "a", [5], [[]]])
+def test_sampling_parameters_are_objects(given: Any) -> None:
+    refused(NATIVE, {"text": "a", "sampling_params": given})
+
+
+@pytest.mark.parametrize("body", [{"instances": 5}, {"instances": ["a"]}, {"instances": [{}], "parameters": []},
+                                  {"instances": [{"text": 5}]}, {"instances": [{"text": "a"}, {"input_ids": [1]}]},
+                                  {"instances": [{"text": "a"}] * 4},
+                                  {"instances": [{"text": "a"}], "parameters": {"text": "b"}}])  # fmt: skip
+def test_vertex_requests_of_another_shape_are_refused(body: dict[str, Any]) -> None:
+    refused(VERTEX, body)
+
+
+def test_an_answer_is_no_longer_than_the_operator_allows() -> None:
+    for table, body in sampling({"max_new_tokens": 5000, "temperature": 0}):
+        assert '"max_new_tokens":100' in json.dumps(edit(table, body), separators=(",", ":"))
+    assert edit(NATIVE, {"text": "a"})["sampling_params"] == {"max_new_tokens": 100}
+    assert edit(NATIVE, {"text": "a"}, Policy()) == {"text": "a"}
+    endless = {"text": "a", "sampling_params": {"max_new_tokens": None}}
+    assert edit(NATIVE, endless, Policy()) == endless
+    assert edit(NATIVE, endless)["sampling_params"] == {"max_new_tokens": 100}
+
+
+def test_more_prompts_than_vllm_takes_are_refused() -> None:
+    refused(NATIVE, {"text": ["a"] * 4})
+    refused(NATIVE, {"input_ids": [[1]] * 4})
+
+
+def test_what_does_no_harm_passes_byte_for_byte() -> None:
+    body = {
+        "input_ids": [1, 2], "stream": True, "return_logprob": True, "logprob_start_len": 0, "top_logprobs_num": 2,
+        "token_ids_logprob": [1, 2], "lora_path": "noisy", "priority": 1, "return_text_in_logprobs": True,
+        "sampling_params": {"max_new_tokens": 5, "n": 2, "stop": ["a"], "regex": "a+", "temperature": 0.5,
+                            "stop_token_ids": [5], "logit_bias": {"5": 1.0}, "top_k": -1, "sampling_seed": 5},
+    }  # fmt: skip
+    sent = json.dumps(body).encode()
+    assert Editor(bind(NATIVE, Server(Recorded())), frozenset(), POLICY)(sent) is sent
+
+
+def test_a_number_with_a_point_is_a_whole_one_to_the_scheduler() -> None:
+    sent = edit(NATIVE, {"text": "a", "sampling_params": {"max_new_tokens": 5.0, "top_k": "7"}})
+    assert sent["sampling_params"] == {"max_new_tokens": 5, "top_k": 7}
+
+
+@pytest.mark.parametrize("rid", ["", "a", "0123456789abcdef0123456789abcdef"])
+def test_no_id_of_a_clients_is_the_beginning_of_anothers(rid: str) -> None:
+    for table, body in ((NATIVE, {"text": "a", "rid": rid}), (ENCODE, {"text": "a", "rid": rid})):
+        one, other = edit(table, body)["rid"], edit(table, body)["rid"]
+        assert re.fullmatch(re.escape(rid) + "-[0-9a-f]{16}", one)
+        assert one != other
+    assert all(
+        re.fullmatch("[ab]-[0-9a-f]{16}", one) for one in edit(NATIVE, {"text": ["a"], "rid": ["a", "b"]})["rid"]
+    )
+    sent = edit(VERTEX, {"instances": [{"text": "a"}], "parameters": {"rid": rid}})
+    assert sent["parameters"]["rid"].startswith(f"{rid}-")
+
+
+def test_what_nobody_knows_goes_no_further() -> None:
+    assert edit(NATIVE, {"text": "a", "nobody": 1}, Policy()) == {"text": "a"}
+    sent = edit(
+        VERTEX, {"instances": [{"text": "a", "rid": "x"}], "parameters": {"nobody": 1, "stream": False}}, Policy()
+    )
+    assert sent == {"instances": [{"text": "a"}], "parameters": {"stream": False}}
+
+
+def test_ids_to_be_told_as_text_are_of_the_vocabularys() -> None:
+    refused(DETOKENIZE, {"tokens": [1000]})
+    refused(DETOKENIZE, {"tokens": [[1], [-1]]})
+    assert edit(DETOKENIZE, {"tokens": [1, 2]}) == {"tokens": [1, 2]}
+
+
+def test_ollamas_options_are_held_to_the_same() -> None:
+    for options in ({"num_predict": -1}, {"temperature": "hot"}, {"stop": 5}, {"top_k": 1.5}):
+        refused(OLLAMA, {"options": options})
+    assert edit(OLLAMA, {"options": {"seed": 1, "num_predict": 5000}})["options"] == {"num_predict": 100}
+    assert edit(OLLAMA, {"options": {"seed": 1, "num_predict": 5}})["options"] == {"num_predict": 5}
