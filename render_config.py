@@ -29,6 +29,7 @@ from shims.plan import Engine, Plan
 MAX_OPEN_FILES = 16384
 HAPROXY_FILES = 200  # listeners, checks, logs
 TLS_DIR = "tls"
+HUB_PLACES = ("HOME", "XDG_CACHE_HOME", "HF_HOME")
 VERIFY = {1: "optional", 2: "required"}  # by the numbers of Python's ssl module
 
 
@@ -172,6 +173,8 @@ def middleware_command(chosen: Plan) -> tuple[str, ...]:
     engine = chosen.engines[0]
     return (
         *_without((*chosen.engine_only, "PROMETHEUS_MULTIPROC_DIR")),
+        # It reads the model's small files where the engine has put them.
+        *(f"{name}={engine.env[name]}" for name in HUB_PLACES if name in engine.env),
         *(chosen.facts.python, "-I", "-X", "utf8", "-m", "middleware"),
         *("--port", str(chosen.ports.middleware), "--fd", "0"),
         *("--upstream", f"http://127.0.0.1:{engine.port}"),

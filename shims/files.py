@@ -15,7 +15,7 @@ LARGEST = 10_000_000  # bytes; a rendered production cluster, and any model's co
 def read(path: str | Path, largest: int = LARGEST) -> bytes:
     """Raises OSError."""
     try:
-        with open(path, "rb", opener=_opened) as file:
+        with open(path, "rb", opener=opened) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OSError(errno.EINVAL, "it is no file", os.fspath(path))
             content = file.read(largest + 1)
@@ -66,6 +66,6 @@ def reason(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _opened(path: str, flags: int) -> int:
+def opened(path: str, flags: int) -> int:
     """A FIFO without a writer is no reason to wait."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)

@@ -19,6 +19,7 @@ from shims.environment.record import (
     whole,
     word,
 )
+from shims.flags import lora
 from shims.flags.draft import Draft
 from shims.flags.record import Outcome, already, dropped, invalid
 from shims.flags.server import BLANK_KEY
@@ -29,6 +30,9 @@ BODY = "bytes a request body"
 SGLANG_STOP_STRINGS = 32  # SGLang 0.5.23 takes no more
 OWN_CLASSES = "vllm."  # a formatter of vLLM's own in a logging configuration: SGLang could not import it
 NO_MCP = "SGLang has no tools by label of an MCP server"
+DEV_ROUTES = "vLLM's development routes answer everybody"
+LORA_ROUTES = "/v1/load_lora_adapter and /v1/unload_lora_adapter"
+ANY_NAME = "any model name is served"
 UNTOLD = "nothing is sent to vLLM's project from here"
 DEBUG = "for debugging vLLM itself"
 
@@ -85,9 +89,8 @@ def logging_config(draft: Draft, value: str) -> Outcome:
 
 
 def profiler_dir(draft: Draft, value: str) -> Outcome:
-    return put(
-        draft, "SGLANG_TORCH_PROFILER_DIR", value, "VLLM_SHIM_EXPOSE_ROUTES=/start_profile,/stop_profile opens them"
-    )
+    draft.ask(profiler=True)
+    return put(draft, "SGLANG_TORCH_PROFILER_DIR", value, "/start_profile and /stop_profile are served")
 
 
 def strict_tools(draft: Draft, value: str) -> Outcome:
@@ -98,21 +101,24 @@ def strict_tools(draft: Draft, value: str) -> Outcome:
 def dev_mode(draft: Draft, value: str) -> Outcome:
     if not number(value):
         return already("off")
-    why = "vLLM's development routes are not served; VLLM_SHIM_EXPOSE_ROUTES opens SGLang's own, such as /flush_cache"
-    draft.warnings.append(f"VLLM_SERVER_DEV_MODE is NOT honoured: {why}")
-    return dropped(why)
+    draft.ask(dev_mode=True)
+    draft.warnings.append(f"VLLM_SERVER_DEV_MODE: {DEV_ROUTES}, as in vLLM: keep strangers away from this port")
+    return Outcome("ours", DEV_ROUTES)
 
 
 def runtime_lora(draft: Draft, value: str) -> Outcome:
     if not word(value):
         return already("off")
-    why = "adapters at run time are not served; name them at the start with --lora-modules"
-    draft.warnings.append(f"VLLM_ALLOW_RUNTIME_LORA_UPDATING is NOT honoured: {why}")
-    return dropped(why)
+    draft.ask(runtime_lora=True)
+    note = "" if lora.is_enabled(draft) else "without --enable-lora no adapter can be loaded, as in vLLM"
+    return Outcome("ours", LORA_ROUTES, note)
 
 
-def any_model_name(_draft: Draft, value: str) -> Outcome:
-    return already("any model name is served" if word(value) else "off")
+def any_model_name(draft: Draft, value: str) -> Outcome:
+    if not word(value):
+        return already("off")
+    draft.ask(any_model_name=True)
+    return Outcome("ours", ANY_NAME)
 
 
 VARIABLES: tuple[Variable, ...] = (
@@ -130,16 +136,18 @@ VARIABLES: tuple[Variable, ...] = (
     convert("VLLM_ENFORCE_STRICT_TOOL_CALLING", strict_tools, to="SGLANG_TOOL_STRICT_LEVEL"),
     convert("VLLM_LOGGING_LEVEL", logging_level, to="--log-level"),
     convert("VLLM_LOGGING_CONFIG_PATH", logging_config, to="SGLANG_LOGGING_CONFIG_PATH"),
-    convert("VLLM_TORCH_PROFILER_DIR", profiler_dir, to="SGLANG_TORCH_PROFILER_DIR"),
+    convert(
+        "VLLM_TORCH_PROFILER_DIR", profiler_dir, to="SGLANG_TORCH_PROFILER_DIR; the middleware answers /start_profile"
+    ),
     convert("VLLM_TORCH_PROFILER_RECORD_SHAPES", sets("SGLANG_PROFILE_RECORD_SHAPES", read=names("", "0"))),
     convert("VLLM_TORCH_PROFILER_WITH_STACK", sets("SGLANG_PROFILE_WITH_STACK", read=names("", "0"))),
-    convert("VLLM_SERVER_DEV_MODE", dev_mode),
-    convert("VLLM_ALLOW_RUNTIME_LORA_UPDATING", runtime_lora),
-    convert("VLLM_SKIP_MODEL_NAME_VALIDATION", any_model_name),
+    ours("VLLM_SERVER_DEV_MODE", dev_mode, to=DEV_ROUTES),
+    ours("VLLM_ALLOW_RUNTIME_LORA_UPDATING", runtime_lora, to=LORA_ROUTES),
+    ours("VLLM_SKIP_MODEL_NAME_VALIDATION", any_model_name, to=ANY_NAME),
     *refuse(number, "POST /cohere/v2/chat is not served; call /v1/chat/completions", "VLLM_ENABLE_COHERE_API"),
     *refuse(
         given,
-        "SGLang loads no adapter that was not named; name them at the start with --lora-modules",
+        "no adapter is found by its name alone; give --lora-modules, or load it with /v1/load_lora_adapter",
         *("VLLM_LORA_RESOLVER_CACHE_DIR", "VLLM_LORA_RESOLVER_HF_REPO_LIST"),
     ),
     *refuse(given, "vLLM's plugins cannot run in SGLang; leave it out or empty", "VLLM_PLUGINS"),

@@ -9,6 +9,8 @@ from shims.flags.record import Flag, Outcome, already, drop, dropped, invalid, o
 
 NOT_YET = "not served yet; a value that is not vLLM's default gives a warning"
 NO_REQUEST_METRICS = "answers hold no `metrics`; the same times, for all requests together, stand in /metrics"
+FINGERPRINTS = {"hash": "a hash of what was asked of this server", "custom": "the value of --fingerprint-value"}
+TOKEN_IDS = "token_id:N in the place of a token's text"
 
 
 def not_served_yet(draft: Draft, flag: str, what: str) -> Outcome:
@@ -18,11 +20,9 @@ def not_served_yet(draft: Draft, flag: str, what: str) -> Outcome:
 
 
 def force_include_usage(draft: Draft, value: bool) -> Outcome:
-    """vLLM 0.33.0: in every chunk, whatever the request says. SGLang 0.5.23: at the end."""
+    """vLLM 0.33.0: in every chunk, whatever the request says."""
     draft.ask(force_include_usage=value)
-    if not value:
-        return already("off by default")
-    return draft.emit("--stream-response-default-include-usage", note="at the end of a stream, not in every chunk yet")
+    return Outcome("ours", "every chunk of a stream tells its usage") if value else already("off by default")
 
 
 def prompt_tokens_details(draft: Draft, value: bool) -> Outcome:
@@ -41,16 +41,16 @@ def sse_keep_alive(draft: Draft, value: int) -> Outcome:
 
 def tokenizer_info(draft: Draft, value: bool) -> Outcome:
     draft.ask(tokenizer_info=value)
-    if not value:
-        return already("off by default")
-    return not_served_yet(draft, "--enable-tokenizer-info-endpoint", "/tokenizer_info is")
+    return Outcome("ours", "the middleware answers /tokenizer_info") if value else already("off by default")
 
 
 def token_ids(draft: Draft, value: bool) -> Outcome:
+    """SGLang 0.5.23 tells no ids beside the log probabilities of a chat's stream."""
     draft.ask(return_tokens_as_token_ids=value)
     if not value:
         return already("off by default")
-    return not_served_yet(draft, "--return-tokens-as-token-ids", "token_id:N in the place of a token's text is")
+    draft.warnings.append("--return-tokens-as-token-ids: in the streams of chat token_id:N is not served yet")
+    return Outcome("ours", TOKEN_IDS, "not in the streams of chat")
 
 
 def fingerprint_mode(draft: Draft, value: str) -> Outcome:
@@ -58,22 +58,22 @@ def fingerprint_mode(draft: Draft, value: str) -> Outcome:
     if value == "full":
         return already("vLLM's default")
     if value == "none":
-        return Outcome("ours", "no system_fingerprint is sent")
-    return not_served_yet(draft, "--fingerprint-mode", "system_fingerprint is")
+        return Outcome("ours", "system_fingerprint is null")
+    return Outcome("ours", f"system_fingerprint is {FINGERPRINTS[value]}")
 
 
 def fingerprint_value(draft: Draft, value: str) -> Outcome:
     draft.ask(fingerprint_value=value)
     if draft.given("--fingerprint-mode") != "custom":
         return dropped("used only with --fingerprint-mode custom, as in vLLM")
-    return dropped("see --fingerprint-mode")
+    return Outcome("ours", f"system_fingerprint is {value!r:.40}")
 
 
 def response_role(draft: Draft, value: str) -> Outcome:
     draft.ask(response_role=value)
     if value == "assistant":
         return already("vLLM's default")
-    return not_served_yet(draft, "--response-role", f"answers in the role of {value!r:.40} are")
+    return Outcome("ours", f"answers have the role {value!r:.40}")
 
 
 def per_request_metrics(draft: Draft, value: bool) -> Outcome:
@@ -85,14 +85,14 @@ def per_request_metrics(draft: Draft, value: bool) -> Outcome:
 
 
 FLAGS: tuple[Flag, ...] = (
-    ours("--enable-force-include-usage", force_include_usage, to="--stream-response-default-include-usage"),
-    ours("--response-role", response_role, to=NOT_YET),
+    ours("--enable-force-include-usage", force_include_usage, to="every chunk of a stream tells its usage"),
+    ours("--response-role", response_role, to="the role in answers"),
     ours("--enable-prompt-tokens-details", prompt_tokens_details, to="--enable-cache-report"),
     ours("--sse-keep-alive-interval", sse_keep_alive, to=NOT_YET),
-    ours("--enable-tokenizer-info-endpoint", tokenizer_info, to=NOT_YET),
-    ours("--return-tokens-as-token-ids", token_ids, to=NOT_YET),
-    ours("--fingerprint-mode", fingerprint_mode, to=NOT_YET),
-    ours("--fingerprint-value", fingerprint_value, to=NOT_YET),
+    ours("--enable-tokenizer-info-endpoint", tokenizer_info, to="the middleware answers /tokenizer_info"),
+    ours("--return-tokens-as-token-ids", token_ids, to=TOKEN_IDS),
+    ours("--fingerprint-mode", fingerprint_mode, to="what system_fingerprint is made of"),
+    ours("--fingerprint-value", fingerprint_value, to="system_fingerprint, with --fingerprint-mode custom"),
     Flag("--enable-per-request-metrics", "drop", why=NO_REQUEST_METRICS, convert=per_request_metrics),
     drop("--enable-flash-late-interaction", "how vLLM computes a score, not what it is"),
     drop("--cohere-is-reasoning-model", "only /cohere/v2/chat reads it, which is not served"),

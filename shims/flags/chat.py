@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from shims.flags.answers import not_served_yet
 from shims.flags.draft import Draft, PlanFile
-from shims.flags.record import Flag, Outcome, already, convert, invalid, ours, refused
+from shims.flags.record import Flag, Outcome, already, convert, invalid, ours
 from shims.values.shapes import compact
 
 JINJA_MARKS = "{}\n"  # vLLM's own test: a template that is no file must hold one of these
 RENDERED_TEMPLATE = "chat_template.jinja"
+FORMATS = {"string": "a message's text parts as one text", "openai": "a message's parts as a list"}
 
 
 def chat_template(draft: Draft, value: str) -> Outcome:
@@ -28,12 +28,10 @@ def chat_template(draft: Draft, value: str) -> Outcome:
 
 
 def content_format(draft: Draft, value: str) -> Outcome:
+    draft.ask(content_format=value)
     if value == "auto":
-        return already("SGLang finds the format in the template, as vLLM does")
-    if value == "openai":
-        return refused("SGLang gives the template what the template asks for; leave it out if its parts are read there")
-    draft.ask(flatten_text_content=True)
-    return not_served_yet(draft, "--chat-template-content-format string", "one text made of a message's text parts is")
+        return already("found in the template, as vLLM does")
+    return Outcome("ours", f"the middleware gives the template {FORMATS[value]}", "beside media SGLang decides")
 
 
 def request_chat_template(draft: Draft, value: bool) -> Outcome:
@@ -55,16 +53,13 @@ def request_mm_kwargs(draft: Draft, value: bool) -> Outcome:
 def template_kwargs(draft: Draft, value: Any) -> Outcome:
     if not isinstance(value, dict):
         return invalid('give a JSON object such as {"enable_thinking": false}')
+    draft.ask(default_chat_template_kwargs=value)
     return draft.emit("--default-chat-template-kwargs", compact(value)) if value else already("nothing is set")
 
 
 FLAGS: tuple[Flag, ...] = (
     convert("--chat-template", chat_template, to="--chat-template"),
-    convert(
-        "--chat-template-content-format",
-        content_format,
-        to="auto is accepted, openai refused; string is for the middleware",
-    ),
+    ours("--chat-template-content-format", content_format, to="the middleware gives the template what it names"),
     convert("--trust-request-chat-template", request_chat_template, to="--trust-request-chat-template"),
     ours("--trust-request-mm-kwargs", request_mm_kwargs, to="the middleware refuses them by default"),
     convert("--default-chat-template-kwargs", template_kwargs, to="--default-chat-template-kwargs"),

@@ -5,7 +5,6 @@ before the first one arrives.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from shims.flags.draft import Draft
 from shims.flags.record import (
@@ -19,13 +18,13 @@ from shims.flags.record import (
     refuse,
     refused,
 )
-from shims.values import nested
+from shims.values.lora_modules import module
 
 DEFAULT_RANK = 16  # vLLM 0.33.0's --max-lora-rank
 PER_BATCH = 8  # SGLang 0.5.23's --max-loras-per-batch
 DEFAULT_EXTRA_VOCABULARY = 256  # vLLM 0.8 to 0.11
+HALF = "Train both, or add the missing ones as zeros"
 NOT_ENABLED = "without --enable-lora it has no effect, as in vLLM"
-FIELDS = ("name", "path", "base_model_name", "is_3d_lora_weight")
 
 
 def is_enabled(draft: Draft) -> bool:
@@ -48,12 +47,12 @@ def lora_modules(draft: Draft, value: list[str | None]) -> Outcome:
     """vLLM 0.33.0 ends its start where --enable-lora is missing: the adapters can be meant in one way only."""
     modules: dict[str, str] = {}
     for item in filter(None, value):
-        module = _module(item)
-        if isinstance(module, str):
-            return invalid(module)
-        if module["name"] in modules:
-            return invalid(f"two adapters have the name '{module['name']}'")
-        modules[module["name"]] = module["path"]
+        found = module(item)
+        if isinstance(found, str):
+            return invalid(found)
+        if found["name"] in modules:
+            return invalid(f"two adapters have the name '{found['name']}'")
+        modules[found["name"]] = found["path"]
     if not modules:
         return already("it names no adapter")
     if draft.given("--enable-lora") is False:
@@ -63,28 +62,11 @@ def lora_modules(draft: Draft, value: list[str | None]) -> Outcome:
             "--lora-modules without --enable-lora, which vLLM does not start with: it is taken as given"
         )
         enable_lora(draft, True)
+    for name, path in modules.items():
+        if lost := draft.facts.half_adapters.get(path):
+            return refused(f"SGLang cannot load '{name}': it has weights for q_proj and none for {lost}. {HALF}")
     draft.ask(adapters=tuple(modules))
     return draft.emit("--lora-paths", *(_path(name, path) for name, path in modules.items()))
-
-
-def _module(item: str) -> dict[str, str] | str:
-    """vLLM's two forms, or what is wrong with it."""
-    if "=" in item and "," not in item:
-        name, _, path = item.partition("=")
-        found: Any = {"name": name, "path": path}
-    else:
-        try:
-            found = nested.loads(item)
-        except nested.TooMuch as error:
-            return f"{item!r:.80} {error}"
-        except ValueError:
-            return f"{item!r:.80} is neither name=path nor JSON"
-    if not isinstance(found, dict) or not {"name", "path"} <= set(found) or set(found) - set(FIELDS):
-        return f"{item!r:.80} is no object with name and path (and, if need be, {', '.join(FIELDS[2:])})"
-    name, path = found["name"], found["path"]
-    if not isinstance(name, str) or not isinstance(path, str) or not name.strip() or not path.strip():
-        return f"{item!r:.80}: the name or the path is empty or no text"
-    return {"name": name, "path": path} if name[0] != "-" else f"'{name}' is not a name: it begins with a dash"
 
 
 def _path(name: str, path: str) -> str:

@@ -82,16 +82,15 @@ def profiler(draft: Draft, value: Any) -> Outcome:
         )
     if kind not in PROFILERS:
         return invalid(f"profiler {kind!r} is none of {', '.join(PROFILERS)}")
-    if kind == "cuda":
-        return dropped("the request that starts it asks for it, with the activity CUDA_PROFILER")
-    if kind == "proton":
-        return dropped("SGLang has no Proton profiler; its torch profiler needs no setting")
+    draft.ask(profiler=True)
+    if kind != "torch":
+        return Outcome("ours", "/start_profile and /stop_profile", f"SGLang's torch profiler, for it has no {kind} one")
     if not isinstance(folder, str) or not folder:
         return invalid("torch_profiler_dir is missing: name the folder for the traces")
     if "://" in folder:
         return refused(f"torch_profiler_dir {folder!r} is no folder: SGLang writes its traces to a disk")
     others = sorted(set(value) - {"profiler", "torch_profiler_dir"})
-    note = f"the request that starts it says {', '.join(others)}" if others else ""
+    note = "/start_profile and /stop_profile are served" + (f", without {', '.join(others)}" if others else "")
     return draft.set_env("SGLANG_TORCH_PROFILER_DIR", folder, note)
 
 
@@ -126,7 +125,7 @@ FLAGS: tuple[Flag, ...] = (
     drop("--enable-logging-iteration-details", "SGLang logs its batches in a form of its own"),
     drop("--jit-monitor-mode", NO_JIT_MONITOR),
     drop("--jit-monitor-verbose", NO_JIT_MONITOR),
-    convert("--profiler-config", profiler, to="SGLANG_TORCH_PROFILER_DIR"),
+    convert("--profiler-config", profiler, to="SGLANG_TORCH_PROFILER_DIR; the middleware answers /start_profile"),
     convert("--watchdog-config", watchdog, to="--soft-watchdog-timeout"),
     drop("--fail-on-environ-validation", "every VLLM_ variable has its own line in the report of the start"),
 )

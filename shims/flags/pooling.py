@@ -12,6 +12,8 @@ GENERATIVE = ("ForCausalLM", "ForConditionalGeneration")
 POOLER = "SGLang reads how to pool from the checkpoint alone, and another pooling is another vector; leave it out"
 VECTORS = ("embed", "embedding", "pooling", "score")
 CLASSES = ("classify", "reward")
+CLASSIFIER = "ForSequenceClassification"
+LABELS = 2  # of a checkpoint that does not say, in transformers
 
 
 def kind(draft: Draft, value: str) -> Outcome:
@@ -31,6 +33,19 @@ def _classes(draft: Draft, value: str) -> Outcome:
     if not architectures:
         draft.warnings.append(f"{value}: if the checkpoint has no classification head, SGLang answers with vectors")
     return draft.emit(TO)
+
+
+def task(draft: Draft) -> str:
+    """The middleware's word for what the model is for, where that is certain before it has been loaded."""
+    config, overrides = draft.facts.model_config, draft.given("--hf-overrides")
+    architectures = draft.facts.architectures
+    if not architectures or (isinstance(overrides, dict) and {"architectures", "num_labels"} & set(overrides)):
+        return ""
+    if all(name.endswith(CLASSIFIER) for name in architectures):
+        named = config.get("id2label")
+        labels = len(named) if isinstance(named, dict) else config.get("num_labels", LABELS)
+        return "score" if labels == 1 else "classify"
+    return "embed" if TO in draft.engine_args and all(name.endswith(GENERATIVE) for name in architectures) else ""
 
 
 FLAGS: tuple[Flag, ...] = (

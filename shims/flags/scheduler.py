@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shims.flags import world
+from shims.flags.answers import NOT_YET, not_served_yet
 from shims.flags.draft import Draft
 from shims.flags.record import Flag, Outcome, already, convert, drop, invalid, ours, refuse, refused
 
@@ -71,8 +72,7 @@ def max_num_queued_tokens(draft: Draft, value: int) -> Outcome:
     if value < 1:
         return refused("0 turns every request away") if value == 0 else invalid(f"{value}: give 0 or more")
     draft.ask(max_queued_tokens=value)
-    draft.warnings.append("--max-num-queued-tokens: the middleware is told, and does not turn requests away by it yet")
-    return Outcome("ours", f"at most {value} prompt tokens wait", "the middleware counts them")
+    return not_served_yet(draft, "--max-num-queued-tokens", f"a limit of {value} waiting prompt tokens is")
 
 
 def scheduling_policy(draft: Draft, value: str) -> Outcome:
@@ -107,7 +107,7 @@ FLAGS: tuple[Flag, ...] = (
     convert("--max-num-batched-tokens", max_num_batched_tokens, to="--chunked-prefill-size --max-prefill-tokens"),
     convert("--enable-chunked-prefill", chunked_prefill, to="--chunked-prefill-size -1"),
     convert("--max-num-queued-reqs", max_num_queued_reqs, to="--max-queued-requests"),
-    ours("--max-num-queued-tokens", max_num_queued_tokens, to="for the middleware, which does not act on it yet"),
+    ours("--max-num-queued-tokens", max_num_queued_tokens, to=NOT_YET),
     convert(
         "--scheduling-policy",
         scheduling_policy,

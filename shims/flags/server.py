@@ -78,6 +78,11 @@ def load_tracking(draft: Draft, value: bool) -> Outcome:
     return Outcome("ours", "the middleware counts and answers /load") if value else already("off by default")
 
 
+def no_documents(draft: Draft, value: bool) -> Outcome:
+    draft.ask(documents=not value)
+    return Outcome("ours", "/docs, /redoc and /openapi.json do not exist") if value else already("off by default")
+
+
 def shutdown_timeout(draft: Draft, value: int) -> Outcome:
     """vLLM 0.33.0: so long may running requests go on after SIGTERM; 0, its default, aborts them at once."""
     if value < 0:
@@ -105,8 +110,8 @@ FLAGS: tuple[Flag, ...] = (
     ours("--enable-request-id-headers", request_id_headers, to="the middleware sends X-Request-Id"),
     ours("--enable-server-load-tracking", load_tracking, to="the middleware counts and answers /load"),
     ours("--shutdown-timeout", shutdown_timeout, to="haproxy drains for so long; 0 cuts what runs"),
-    drop("--disable-fastapi-docs", "no documentation pages are served: neither /docs nor /openapi.json exists"),
-    drop("--enable-offline-docs", "no documentation pages are served"),
+    ours("--disable-fastapi-docs", no_documents, to="/docs, /redoc and /openapi.json do not exist"),
+    drop("--enable-offline-docs", "the scripts of /docs come from a CDN; /openapi.json needs none"),
     drop("--h11-max-incomplete-event-size", "haproxy takes a request head of up to 64 kB"),
     drop("--h11-max-header-count", "haproxy takes up to 256 headers"),
     drop("--disable-frontend-multiprocessing", "the front door is a process of its own in any case"),

@@ -11,7 +11,6 @@ from shims.flags.record import (
     already,
     convert,
     drop,
-    dropped,
     invalid,
     ours,
     refuse,
@@ -37,14 +36,13 @@ def reasoning_parser(draft: Draft, value: str) -> Outcome:
 
 def auto_tool_choice(draft: Draft, value: bool) -> Outcome:
     if not value:
-        return already("off by default in vLLM")
-    draft.ask(auto_tool_choice=True)
+        return already("off by default in vLLM: tool_choice auto is refused")
     if not draft.given("--tool-call-parser") and not draft.env.get("SGLANG_TOOL_CALL_PARSER"):
         draft.warnings.append(
             "--enable-auto-tool-choice without --tool-call-parser, with which vLLM would not start: unless the model's "
-            "family tells the parser, tool calls come as text"
+            "family tells the parser, requests with tools are refused"
         )
-    return already("in SGLang the tool-call parser alone enables it")
+    return Outcome("ours", "the middleware lets tool_choice auto pass", "in SGLang the tool-call parser enables it")
 
 
 def tool_strict_level(draft: Draft, value: str) -> Outcome:
@@ -54,8 +52,10 @@ def tool_strict_level(draft: Draft, value: str) -> Outcome:
 
 
 def exclude_tools(draft: Draft, value: bool) -> Outcome:
-    why = "SGLang leaves tools out of the prompt where tool_choice is none"
-    return already(why) if value else dropped(why)
+    draft.ask(exclude_tools_when_tool_choice_none=value)
+    if not value:
+        return already("vLLM's default: the prompt names the tools in any case")
+    return Outcome("ours", "the middleware leaves tools out of the prompt where tool_choice is none")
 
 
 def effort_map(draft: Draft, value: Any) -> Outcome:
@@ -85,10 +85,10 @@ FLAGS: tuple[Flag, ...] = (
     convert(
         "--tool-call-parser", vocabulary("--tool-call-parser", TOOL_CALL, "tool-call parser"), to="--tool-call-parser"
     ),
-    convert("--enable-auto-tool-choice", auto_tool_choice, to="in SGLang the tool-call parser alone enables it"),
+    ours("--enable-auto-tool-choice", auto_tool_choice, to="the middleware lets tool_choice auto pass"),
     refuse("--tool-parser-plugin", PLUGIN),
     convert("--tool-strict-level", tool_strict_level, to="SGLANG_TOOL_STRICT_LEVEL"),
-    convert("--exclude-tools-when-tool-choice-none", exclude_tools, to="SGLang always does"),
+    ours("--exclude-tools-when-tool-choice-none", exclude_tools, to="the middleware leaves them out of the prompt"),
     same("--tool-server"),
     convert("--reasoning-parser", reasoning_parser, to="--reasoning-parser"),
     refuse("--reasoning-parser-plugin", PLUGIN),

@@ -15,7 +15,7 @@ from shims.catalog import CatalogFlag, catalogs, nearest
 from shims.cli import CommandLine, Given
 from shims.exceptions import Refused
 from shims.facts import Facts
-from shims.flags import TABLE, defaults, model, passed, waivers
+from shims.flags import TABLE, defaults, model, passed, served, waivers
 from shims.flags.draft import Decision, Draft
 from shims.flags.record import Flag, Outcome, already, dropped, refused
 from shims.redact import REDACTED, cleaned, shown
@@ -46,6 +46,7 @@ def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Dra
     environment.decide(draft, waived)
     defaults.complete(draft, waived)
     passed.engine_args(draft)
+    served.complete(draft)
     refusals = [(d.name, cleaned(d.note)) for d in draft.decisions if d.action == "refuse"]
     refusals += _unwritable_values(draft)
     if refusals:

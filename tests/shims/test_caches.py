@@ -129,6 +129,14 @@ def test_without_a_volume_the_run_directory_has_them(make_plan: MakePlan) -> Non
     assert env["HF_HOME"] == "/run/x/cache/hf"  # models are for every version
 
 
+def test_the_middleware_looks_for_the_models_files_where_the_engine_puts_them(make_plan: MakePlan) -> None:
+    where = Places(root="/c", architecture="gfx942", unwritable=EVERYWHERE)
+    command = render_config.middleware_command(make_plan("serve", "m", places=where))
+    assert "HF_HOME=/c/hf" in command[: command.index("middleware")]
+    plain = render_config.middleware_command(make_plan("serve", "m"))
+    assert not [word for word in plain if word.startswith(("HOME=", "HF_HOME="))]
+
+
 def test_the_operators_own_place_wins_and_is_warned_about(make_plan: MakePlan) -> None:
     where = Places(root="/c", unwritable=EVERYWHERE)
     chosen = make_plan("serve", "m", env={"TRITON_CACHE_DIR": "/ro", "HF_HOME": "/models"}, places=where)

@@ -41,6 +41,9 @@ def test_no_family_takes_a_variable_of_vllm() -> None:
     assert not [v.name for v in families.VARIABLES if v.name.startswith("VLLM_") or v.name == "*"]
 
 
+DEV = {"VLLM_SERVER_DEV_MODE": "1"}
+
+
 @pytest.mark.parametrize(
     "value", ["", " ", "0", "1", "true", "-1", "inf", "nan", "9" * 5000, "x y", "[]", "{}", '"', "é", "\udcff", "a\nb"]
 )
@@ -120,6 +123,38 @@ def test_limits_of_a_request_are_the_middlewares(make_plan: MakePlan) -> None:
     assert policy.max_request_body_bytes == 0
     assert "SGLang itself takes 32" in line(made, "VLLM_MAX_STOP_STRINGS").note
     assert "give sequences (n) a request, 1 or more" in refusal(make_plan, VLLM_MAX_N_SEQUENCES="0")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "expected"),
+    [
+        ("VLLM_SERVER_DEV_MODE", "1", "dev_mode", True),
+        ("VLLM_SERVER_DEV_MODE", "0", "dev_mode", False),
+        ("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "True", "runtime_lora", True),
+        ("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "0", "runtime_lora", False),
+        ("VLLM_SKIP_MODEL_NAME_VALIDATION", "1", "any_model_name", True),
+        ("VLLM_SKIP_MODEL_NAME_VALIDATION", "", "any_model_name", False),
+        ("VLLM_ENABLE_RESPONSES_API_STORE", "1", "response_store", True),
+        ("VLLM_ENABLE_RESPONSES_API_STORE", "0", "response_store", False),
+        ("VLLM_TORCH_PROFILER_DIR", "/p", "profiler", True),
+        ("VLLM_BATCH_INVARIANT", "1", "deterministic", True),
+        ("VLLM_SHIM_ENGINE_ARGS", "--enable-deterministic-inference", "deterministic", True),
+    ],
+)
+def test_the_middleware_is_told(name: str, value: str, field: str, expected: object, make_plan: MakePlan) -> None:
+    assert getattr(make_plan("serve", "m", env={name: value}).policy, field) == expected
+
+
+def test_routes_that_are_open_to_everybody_are_said_aloud(make_plan: MakePlan) -> None:
+    assert any("VLLM_SERVER_DEV_MODE" in one for one in make_plan("serve", "m", env=DEV).warnings)
+
+
+@pytest.mark.parametrize(("words", "note"), [(["--enable-lora"], ""), ([], "without --enable-lora")])
+def test_adapters_at_run_time_need_the_flag_as_in_vllm(words: list[str], note: str, make_plan: MakePlan) -> None:
+    made = make_plan("serve", "m", *words, env={"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"})
+    assert line(made, "VLLM_ALLOW_RUNTIME_LORA_UPDATING").note.startswith(note)
+    assert made.warnings == ()
+    assert ("--enable-lora" in made.engines[0].argv) == bool(words)
 
 
 def test_connections_are_kept_as_long_as_the_operator_says(make_plan: MakePlan) -> None:

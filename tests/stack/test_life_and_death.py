@@ -169,7 +169,7 @@ def test_the_lame_duck_says_503_and_still_serves(serve: Serve) -> None:
 def test_a_drain_that_is_too_short_does_not_hold_the_container(serve: Serve) -> None:
     server = serve("stand-in", env={"VLLM_SHIM_DRAIN_SECONDS": "1"})
     server.wait_ready()
-    body = {**CHAT, "stream": True, "max_tokens": 100_000}
+    body = {**CHAT, "stream": True, "max_tokens": 8_000}
     with server.client.stream(
         "POST", "/v1/chat/completions", json=body, headers={"x-standin-delay-ms": "50"}
     ) as answer:

@@ -128,7 +128,7 @@ def test_a_client_that_leaves_is_seen_by_the_engine(ready: Server) -> None:
         return int(engine.get("/_stats").json()["active"]) - 1  # without this question itself
 
     def leave(stream: bool) -> None:
-        body = json.dumps({**CHAT, "stream": stream, "max_tokens": 100_000}).encode()
+        body = json.dumps({**CHAT, "stream": stream, "max_tokens": 8_000}).encode()
         head = (
             "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
             f"x-standin-delay-ms: 50\r\ncontent-length: {len(body)}\r\n\r\n"

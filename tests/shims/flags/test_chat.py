@@ -27,13 +27,14 @@ def test_a_template_is_a_file_that_sglang_reads_as_jinja(
     made = make_plan("serve", "m", "--chat-template", given)
     assert value(made, "--chat-template") == expected
     assert made.files == files
+    assert made.policy.chat_template == expected
 
 
-def test_one_text_of_many_parts_is_made_by_the_middleware(make_plan: MakePlan) -> None:
-    assert make_plan("serve", "m", "--chat-template-content-format", "string").policy.flatten_text_content
-    assert not make_plan("serve", "m", "--chat-template-content-format", "auto").policy.flatten_text_content
-    with pytest.raises(Refused, match="leave it out"):
-        make_plan("serve", "m", "--chat-template-content-format", "openai")
+@pytest.mark.parametrize("content_format", ["auto", "string", "openai"])
+def test_the_middleware_is_told_what_the_template_takes(content_format: str, make_plan: MakePlan) -> None:
+    made = make_plan("serve", "m", "--chat-template-content-format", content_format)
+    assert made.policy.content_format == content_format
+    assert made.warnings == ()
 
 
 def test_requests_bring_templates_and_processor_arguments_only_if_trusted(make_plan: MakePlan) -> None:
@@ -50,6 +51,7 @@ def test_requests_bring_templates_and_processor_arguments_only_if_trusted(make_p
 def test_arguments_of_the_template_are_a_json_object(make_plan: MakePlan) -> None:
     made = make_plan("serve", "m", "--default-chat-template-kwargs", '{"enable_thinking":\n false}')
     assert value(made, "--default-chat-template-kwargs") == '{"enable_thinking":false}'
+    assert made.policy.default_chat_template_kwargs == {"enable_thinking": False}
     assert (
         value(make_plan("serve", "m", "--default-chat-template-kwargs", "{}"), "--default-chat-template-kwargs") is None
     )

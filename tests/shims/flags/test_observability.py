@@ -152,6 +152,7 @@ def test_the_folder_of_profiles(config: dict[str, Any], folder: str | None, make
     words = [word for key, value in config.items() for word in (f"--profiler-config.{key}", value)]
     made = make_plan("serve", "m", *(words or ["--profiler-config", "{}"]))
     assert made.engines[0].env.get("SGLANG_TORCH_PROFILER_DIR") == folder
+    assert made.policy.profiler == bool(config)
 
 
 @pytest.mark.parametrize(

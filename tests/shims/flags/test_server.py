@@ -47,11 +47,13 @@ def decision(made: Plan, name: str) -> tuple[str, str, str]:
         ),
         pytest.param(["--response-role", "bot"], {"response_role": "bot"}, id="role"),
         pytest.param(["--enable-force-include-usage"], {"force_include_usage": True}, id="usage"),
+        pytest.param(["--disable-fastapi-docs"], {"documents": False}, id="no documents"),
         pytest.param(["--enable-prompt-tokens-details"], {"prompt_tokens_details": True}, id="prompt tokens"),
     ],
 )
 def test_the_middleware_is_told(words: list[str], expected: dict[str, object], make_plan: MakePlan) -> None:
-    assert make_plan("serve", "m", *words).policy == replace(Policy(), **expected)  # type: ignore[arg-type]
+    always = {"model_path": "m", "tool_parser": False, "auto_tool_choice": False}
+    assert make_plan("serve", "m", *words).policy == replace(Policy(), **always, **expected)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -110,35 +112,29 @@ def test_no_middleware_is_nothing_to_refuse(make_plan: MakePlan) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["--sse-keep-alive-interval", "15"],
-        ["--enable-tokenizer-info-endpoint"],
-        ["--return-tokens-as-token-ids"],
-        ["--fingerprint-mode", "hash"],
-        ["--response-role", "bot"],
-    ],
-)
-def test_what_is_not_served_yet_is_said_aloud(words: list[str], make_plan: MakePlan) -> None:
-    made = make_plan("serve", "m", *words)
-    assert [warning for warning in made.warnings if words[0] in warning and "not served yet" in warning]
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
         ["--sse-keep-alive-interval", "0"],
         ["--no-return-tokens-as-token-ids"],
         ["--fingerprint-mode", "full"],
         ["--fingerprint-mode", "none"],
+        ["--fingerprint-mode", "hash"],
+        ["--fingerprint-mode", "custom", "--fingerprint-value", "x"],
+        ["--enable-tokenizer-info-endpoint"],
+        ["--response-role", "bot"],
+        ["--disable-fastapi-docs"],
         ["--no-allow-credentials"],
     ],
 )
-def test_defaults_of_vllm_are_silent(words: list[str], make_plan: MakePlan) -> None:
+def test_what_is_as_in_vllm_is_silent(words: list[str], make_plan: MakePlan) -> None:
     assert make_plan("serve", "m", *words).warnings == ()
 
 
-def test_usage_flags_become_those_of_sglang(make_plan: MakePlan) -> None:
-    made = make_plan("serve", "m", "--enable-force-include-usage", "--enable-prompt-tokens-details")
-    assert {"--stream-response-default-include-usage", "--enable-cache-report"} <= set(made.engines[0].argv)
+def test_a_flag_that_is_followed_by_half_says_so(make_plan: MakePlan) -> None:
+    (warning,) = make_plan("serve", "m", "--return-tokens-as-token-ids").warnings
+    assert "in the streams of chat" in warning
+
+
+def test_sglang_must_count_what_it_had_in_its_cache(make_plan: MakePlan) -> None:
+    assert "--enable-cache-report" in make_plan("serve", "m", "--enable-prompt-tokens-details").engines[0].argv
 
 
 def test_a_unix_socket_takes_the_place_of_the_port(make_plan: MakePlan) -> None:

@@ -111,8 +111,31 @@ def test_choosing_tools_without_a_parser_is_said(
     words: list[str], env: dict[str, str], warned: bool, make_plan: MakePlan
 ) -> None:
     made = make_plan("serve", "org/m", "--enable-auto-tool-choice", *words, env=env)
-    assert made.policy.auto_tool_choice
+    assert made.policy.auto_tool_choice == made.policy.tool_parser == (not warned)
     assert any("--tool-call-parser" in line for line in made.warnings) == warned
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "parser", "auto"),
+    [
+        (["--tool-call-parser", "hermes"], {}, True, False),
+        (["--tool-call-parser", "hermes", "--enable-auto-tool-choice"], {}, True, True),
+        ([], {"SGLANG_TOOL_CALL_PARSER": "hermes"}, True, True),
+        ([], {"VLLM_SHIM_ENGINE_ARGS": "--tool-call-parser hermes"}, True, True),
+        ([], {}, False, False),
+    ],
+)
+def test_tool_choice_auto_needs_the_switch_as_in_vllm_unless_nobody_gave_the_flag(
+    words: list[str], env: dict[str, str], parser: bool, auto: bool, make_plan: MakePlan
+) -> None:
+    policy = make_plan("serve", "org/m", *words, env=env).policy
+    assert (policy.tool_parser, policy.auto_tool_choice) == (parser, auto)
+
+
+def test_tools_are_left_out_of_the_prompt_only_if_asked_for(make_plan: MakePlan) -> None:
+    assert not make_plan("serve", "m").policy.exclude_tools_when_tool_choice_none
+    made = make_plan("serve", "m", "--exclude-tools-when-tool-choice-none")
+    assert made.policy.exclude_tools_when_tool_choice_none
 
 
 @pytest.mark.parametrize("name", ["holo2", "hunyuan_a13b"])
