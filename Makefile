@@ -46,11 +46,12 @@ endif
 format: install ## ruff format
 	@.venv/bin/ruff format .
 
-soak: install ## what is too long for `make test`: vLLM's own parser beside ours
+soak: install haproxy engine ## what is too long for `make test`: vLLM's own parser beside ours, 10,000 strange requests
 	@.venv/bin/pytest -m soak
 
-docs: install ## docs/flags.md, docs/environment.md and the README's table, from the tables
+docs: install ## docs/ and the README's table, from the tables and the accepted differences
 	@.venv/bin/python -m shims.document
+	@.venv/bin/python -m tests.differential.document
 
 bench: install haproxy ## the measurements that the README quotes
 	@.venv/bin/python bench/startup.py
@@ -60,6 +61,7 @@ check: install ## ruff, mypy, and that the documents are what the tables say
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/python -m shims.document --check
+	@.venv/bin/python -m tests.differential.document --check
 
 test: install haproxy engine ## unit tests, the real stack over a stand-in, the real engine
 	@.venv/bin/pytest
