@@ -13,7 +13,7 @@ import httpx
 import openai
 import pytest
 
-from tests.engine.conftest import KEY, LAUNCH, LOAD_SECONDS, MODEL, NAME
+from tests.engine.conftest import KEY, LAUNCH, LOAD_SECONDS, MODEL, NAME, running
 from tests.server import Server, serving, wait_for
 
 pytestmark = pytest.mark.engine
@@ -97,8 +97,8 @@ def test_a_client_that_leaves_frees_the_engine(sglang: Server) -> None:
     with sglang.client.stream("POST", "/v1/chat/completions", json=body) as answer:
         lines = answer.iter_lines()  # kept: httpx closes the answer together with its iterator
         next(lines)
-        wait_for(lambda: _running(sglang) == 1, "the request to run")
-    wait_for(lambda: _running(sglang) == 0, "the engine to stop generating")
+        wait_for(lambda: running(sglang) == 1, "the request to run")
+    wait_for(lambda: running(sglang) == 0, "the engine to stop generating")
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_container_and_says_why(tmp_path: Path) -> None:
@@ -143,9 +143,3 @@ def _stream(server: Server, running: threading.Barrier, tails: list[str]) -> Non
         next(lines)
         running.wait()
         tails.append([line for line in lines if line][-1])
-
-
-def _running(server: Server) -> int:
-    """From SGLang itself: its metrics are refreshed only every 40 decode steps."""
-    loads = httpx.get(f"http://127.0.0.1:{server.port + 1}/v1/loads", trust_env=False).json()["loads"]
-    return sum(load["num_running_reqs"] for load in loads)
