@@ -15,13 +15,19 @@ PYTHON ?= python3
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-install: .venv/.stamp ## everything but the engine, into .venv
+install: .venv/.dev-stamp ## everything but the engine, into .venv
 
+.venv/.dev-stamp: .venv/.stamp
+	@echo "installing what the tests need into .venv"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# All that serving takes; the clients and tools of the tests are three times as much.
 .venv/.stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; PYTHON=... names one"; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "Python's venv module is needed (Debian and Ubuntu: apt-get install python3-venv)"; exit 1; }
 	@echo "installing the dependencies into .venv"
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 	@ln -sf ../../shims/bin/vllm .venv/bin/vllm
 	@touch .venv/.stamp
 
@@ -33,10 +39,10 @@ haproxy:
 	@PATH="$$PATH:/usr/local/sbin:/usr/sbin" command -v haproxy >/dev/null || cpu_engine/get_haproxy
 
 ifeq ($(MODEL)$(filter-out cpu,$(ENGINE)),)
-run: install haproxy engine ## serve: the embedded model on this CPU, or MODEL=org/name TP=8 [ARGS=...] [DRY=1] in the image
+run: .venv/.stamp haproxy engine ## serve: the embedded model on this CPU, or MODEL=org/name TP=8 [ARGS=...] [DRY=1] in the image
 	@.venv/bin/python cpu_engine/run.py --port $(PORT) -- $(ARGS)
 else ifeq ($(ENGINE),cpu)
-run: install haproxy engine
+run: .venv/.stamp haproxy engine
 	@.venv/bin/python cpu_engine/run.py --port $(PORT) --model '$(MODEL)' -- $(ARGS)
 else
 run:

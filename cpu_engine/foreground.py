@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from cpu_engine import ready
-from cpu_engine.loading import Loading
+from cpu_engine.loading import Loading, is_noise
 from cpu_engine.status import StatusLine
 
 SECONDS_BETWEEN_LOOKS = 0.25
@@ -107,13 +107,17 @@ class Foreground:
         self.status.clear()
 
     def show(self, chunk: bytes) -> None:
-        if self.is_ready:
+        if self.is_ready and not self.stopping:
             sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
             return
         *lines, self.rest = (self.rest + chunk).split(b"\n")
         for line in lines:
-            self.loading.line(line.decode(errors="replace"))
+            if not self.is_ready:
+                self.loading.line(line.decode(errors="replace"))
+            elif not is_noise(line.decode(errors="replace")):
+                sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.flush()
 
     def look(self) -> None:
         self.loading.tick()

@@ -31,6 +31,12 @@ PHASES = (
 )
 
 
+def is_noise(line: str) -> bool:
+    """What SGLang prints beside its log: at its end, forty lines of the types that its libraries did not clean up."""
+    program = PROGRAM.match(line)
+    return program is not None and program["name"] == "sglang" and not LOG_LINE.match(program["text"])
+
+
 class Loading:
     def __init__(self, status: StatusLine) -> None:
         self.status = status

@@ -1,9 +1,10 @@
-"""What is said when the server is ready: how to ask it, how to stop it, where to look inside.
+"""What is said when the server is ready: a first answer, how to ask it, how to stop it, where to look inside.
 `foreground.py` prints it once; every command in it works as it is pasted.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shlex
@@ -13,17 +14,32 @@ from pathlib import Path
 RUN_DIRECTORY = "/tmp/vllm-shim"  # noqa: S108  (the product's default)
 
 
+CHAT = "/v1/chat/completions"
+TYPE = "Content-Type: application/json"
+QUESTION = "What is the capital of France?"
+ANSWER_SECONDS = 60
+
+
+def chat(name: str) -> str:
+    messages = [{"role": "user", "content": QUESTION}]
+    return json.dumps({"model": name, "messages": messages, "max_tokens": 40, "temperature": 0}, ensure_ascii=False)
+
+
+def answer(name: str, port: int) -> str:
+    """What the model says to the question; empty where it may not be asked, as without a key, or cannot chat."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("POST", CHAT, chat(name), dict([TYPE.split(": ")]))
+        said = json.load(connection.getresponse())
+        return " ".join(said["choices"][0]["message"]["content"].split())
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError):
+        return ""
+    finally:
+        connection.close()
+
+
 def banner(name: str, port: int, seconds: float, started: float) -> str:
-    request = {
-        "model": name,
-        "messages": [{"role": "user", "content": "What is the capital of France?"}],
-        "max_tokens": 40,
-        "temperature": 0,
-    }
-    curl = [
-        *("curl", "-s", f"http://127.0.0.1:{port}/v1/chat/completions"),
-        *("-H", "Content-Type: application/json", "-d", json.dumps(request, ensure_ascii=False)),
-    ]
+    curl = ["curl", "-s", f"http://127.0.0.1:{port}{CHAT}", "-H", TYPE, "-d", chat(name)]
     directory = run_directory(port, started)
     supervisorctl = Path(sys.executable).parent / "supervisorctl"
     return "\n".join(
@@ -31,6 +47,7 @@ def banner(name: str, port: int, seconds: float, started: float) -> str:
             "",
             f"{name} is ready at http://127.0.0.1:{port} after {seconds:.0f} s.",
             "",
+            *((f"  asked        {QUESTION}", f"  it says      {said}", "") if (said := answer(name, port)) else ()),
             f"  ask it       {shlex.join(curl)}",
             f"  look inside  (cd {shlex.quote(str(directory))} && {shlex.quote(str(supervisorctl))} status)",
             "  stop it      Ctrl-C",

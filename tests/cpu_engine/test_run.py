@@ -116,6 +116,20 @@ def test_when_it_is_ready_a_request_is_shown_that_works_as_pasted(start: Callabl
     assert echoed["messages"] == [{"role": "user", "content": "What is the capital of France?"}]
 
 
+def test_the_model_is_asked_once_and_its_answer_shown(start: Callable[..., Run], port: int) -> None:
+    text = start("ready", "--port", str(port)).until("stop it")
+    assert "  it says      You asked: What is the capital of France?\n" in text
+
+
+def test_what_the_engine_prints_beside_its_log_is_left_out_at_the_end(start: Callable[..., Run], port: int) -> None:
+    run = start("ready", "--port", str(port))
+    run.until("stop it")
+    os.killpg(run.process.pid, signal.SIGINT)
+    assert run.ended() == 0
+    assert "the engine's own last line\n" in run.text()
+    assert "nanobind" not in run.text()
+
+
 def test_the_banner_shows_where_to_look_inside(start: Callable[..., Run], port: int) -> None:
     text = start("ready", "--port", str(port)).until("stop it")
     assert "/run dir' && " in text
