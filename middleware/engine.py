@@ -7,7 +7,7 @@ import logging
 
 from starlette.responses import Response
 
-from middleware.errors import unavailable
+from middleware.errors import Refused, unavailable
 
 log = logging.getLogger("middleware.engine")
 
@@ -51,6 +51,7 @@ class Engine:
 
     engine.refusal()   # None when requests are admitted, else the 503 to answer with
     engine.health()    # 200 without a body, or 503
+    engine.require_admission()
     """
 
     __slots__ = ("_refusal", "state", "why")
@@ -87,6 +88,16 @@ class Engine:
 
     def refusal(self) -> Response | None:
         return self._refusal
+
+    def require_admission(self) -> None:
+        """Or Refused: no work for the engine now."""
+        if self._refusal is not None:
+            raise Refused(self._refusal)
+
+    def require_alive(self) -> None:
+        """Or Refused: there is nobody to ask; a paused or sleeping engine can be asked what is no work."""
+        if not self.alive:
+            self.require_admission()
 
     def health(self) -> Response:
         if self.alive or self._refusal is None:

@@ -72,13 +72,6 @@ def bad_value(message: str, param: str, value: object = None) -> Refused:
     return bad_request(f"{message} ({extras})", param)
 
 
-def bad_schema(*details: Mapping[str, object]) -> Refused:
-    """A request that is not well formed, in the words of vLLM's validation; each detail names its `loc`."""
-    found = "1 validation error" if len(details) == 1 else f"{len(details)} validation errors"
-    message = "\n  ".join([f"{found}:", *(repr(dict(detail)) for detail in details)])
-    return Refused(error(400, message, param=str(details[0]["loc"]), kind=SCHEMA_TYPE))
-
-
 def not_found() -> Response:
     return JSONResponse({"detail": "Not Found"}, 404)
 

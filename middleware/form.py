@@ -7,14 +7,12 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from middleware.errors import SHOWN_CHARACTERS, bad_schema
+from middleware.fields.kinds import BOOL, INT, STR, Errors, bounded, one_of, schema_error, wrong
 from middleware.intake import BODY_LIMIT, whole_body
 from middleware.policy import Policy
 from middleware.repair.guards import not_an_object, require_json, too_deep
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
-_TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
-_FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
 
 
 async def json_object(request: Request, policy: Policy) -> dict[str, Any]:
@@ -44,95 +42,50 @@ class Form:
 
     def __init__(self, body: dict[str, Any]) -> None:
         self.body = body
-        self._wrong: list[dict[str, object]] = []
+        self._wrong: Errors = []
 
     def missing(self, name: str) -> None:
         self.wrong("missing", name, "Field required", self.body)
 
     def wrong(self, kind: str, loc: str, msg: str, value: object, **ctx: object) -> None:
-        detail: dict[str, object] = {
-            "type": kind,
-            "loc": f"body.{loc}" if loc else "body",
-            "msg": msg,
-            "input": shown(value),
-        }
-        self._wrong.append(detail | ({"ctx": ctx} if ctx else {}))
+        wrong(self._wrong, kind, _body(loc), msg, value, **ctx)
 
     def done(self) -> None:
         if self._wrong:
-            raise bad_schema(*self._wrong)
+            raise schema_error(self._wrong)
 
     def text(self, name: str) -> str:
         if name not in self.body:
             self.missing(name)
             return ""
-        value = self.body[name]
-        if not isinstance(value, str):
-            self.wrong("string_type", name, "Input should be a valid string", value)
-            return ""
-        return value
+        value = STR.read(self.body[name], _body(name), self._wrong)
+        return value if isinstance(value, str) else ""
 
     def optional_text(self, name: str) -> str | None:
         return None if self.body.get(name) is None else self.text(name)
 
     def flag(self, name: str, default: bool, *, null: bool = False) -> bool:
         value = self.body.get(name, default)
-        if isinstance(value, bool):
-            return value
         if value is None and null:
             return default
-        word = str(int(value) if isinstance(value, float) and value.is_integer() else value).lower()
-        if isinstance(value, str | int | float) and word in _TRUE | _FALSE:
-            return word in _TRUE
-        if isinstance(value, str | int | float):
-            self.wrong("bool_parsing", name, "Input should be a valid boolean, unable to interpret input", value)
-        else:
-            self.wrong("bool_type", name, "Input should be a valid boolean", value)
-        return default
+        taken = BOOL.read(value, _body(name), self._wrong)
+        return taken if isinstance(taken, bool) else default
 
     def integer(self, name: str, default: int, *, least: int | None = None) -> int:
-        value = self.body.get(name, default)
-        number = self.as_integer(name, value)
-        if number is not None and least is not None and number < least:
-            self.wrong("greater_than_equal", name, f"Input should be greater than or equal to {least}", value, ge=least)
+        number = self.as_integer(name, self.body.get(name, default), least=least)
         return default if number is None else number
 
-    def as_integer(self, loc: str, value: object) -> int | None:
+    def as_integer(self, loc: str, value: object, *, least: int | None = None) -> int | None:
         """What pydantic takes for an int: 5, 5.0, "5" and true."""
-        if isinstance(value, int):
-            return int(value)
-        if isinstance(value, float):
-            if value.is_integer():
-                return int(value)
-            self.wrong(
-                "int_from_float", loc, "Input should be a valid integer, got a number with a fractional part", value
-            )
-        elif isinstance(value, str):
-            try:
-                return int(value)
-            except ValueError:
-                self.wrong(
-                    "int_parsing", loc, "Input should be a valid integer, unable to parse string as an integer", value
-                )
-        else:
-            self.wrong("int_type", loc, "Input should be a valid integer", value)
-        return None
+        known = len(self._wrong)
+        taken = bounded(INT, ge=least).read(value, _body(loc), self._wrong)
+        return None if len(self._wrong) > known else int(taken)
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         value = self.body.get(name, default)
-        if value in choices:
-            return str(value)
-        words = [f"'{choice}'" for choice in choices]
-        expected = f"{', '.join(words[:-1])} or {words[-1]}"
-        self.wrong("literal_error", name, f"Input should be {expected}", value, expected=expected)
-        return default
+        one_of(*choices).read(value, _body(name), self._wrong)
+        return value if value in choices else default
 
 
-def shown(value: object) -> str:
-    """Of what a client sent, in what it is told about it."""
-    if isinstance(value, dict):
-        return f"<dict of {len(value)} items>"
-    if isinstance(value, list):
-        return f"<list of {len(value)} items>"
-    text = str(value)
-    return text if len(text) <= 2 * SHOWN_CHARACTERS else f"{text[: 2 * SHOWN_CHARACTERS]}...[truncated]"
+def _body(loc: str) -> str:
+    return f"body.{loc}" if loc else "body"

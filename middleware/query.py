@@ -4,11 +4,7 @@ Used by the endpoints that vLLM gives parameters instead of a body.
 
 from starlette.requests import Request
 
-from middleware.errors import bad_schema
-from middleware.form import shown
-
-_TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
-_FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
+from middleware.fields.kinds import BOOL, Errors, one_of, schema_error
 
 
 class Query:
@@ -21,25 +17,17 @@ class Query:
 
     def __init__(self, request: Request) -> None:
         self._given = request.query_params
-        self._wrong: list[dict[str, object]] = []
+        self._wrong: Errors = []
 
     def done(self) -> None:
         if self._wrong:
-            raise bad_schema(*self._wrong)
+            raise schema_error(self._wrong)
 
     def flag(self, name: str, default: bool = False) -> bool:
-        word = self._given.get(name)
-        if word is None or word.lower() in _TRUE | _FALSE:
-            return default if word is None else word.lower() in _TRUE
-        msg = "Input should be a valid boolean, unable to interpret input"
-        self._wrong.append({"type": "bool_parsing", "loc": f"query.{name}", "msg": msg, "input": shown(word)})
-        return default
+        value = BOOL.read(self._given.get(name, default), f"query.{name}", self._wrong)
+        return value is True
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         word = self._given.get(name, default)
-        if word not in choices:
-            expected = " or ".join(f"'{choice}'" for choice in choices)
-            msg = f"Input should be {expected}"
-            detail = {"type": "literal_error", "loc": f"query.{name}", "msg": msg, "input": shown(word)}
-            self._wrong.append({**detail, "ctx": {"expected": expected}})
+        one_of(*choices).read(word, f"query.{name}", self._wrong)
         return word

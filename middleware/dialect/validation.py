@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from middleware.dialect.scrub import scrubbed
-from middleware.errors import SHOWN_CHARACTERS
+from middleware.fields.kinds import sentence, shown
 
 _FOUND = re.compile(r"(\d+) validation errors?:")
 _STRING = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
@@ -63,8 +63,7 @@ def from_details(details: Any) -> tuple[str, str | None] | None:
 
 
 def _told(number: int, entries: list[dict[str, Any]]) -> tuple[str, str | None]:
-    lines = ["1 validation error:" if number == 1 else f"{number} validation errors:", *map(repr, entries)]
-    return "\n  ".join(lines), entries[0]["loc"] if entries else None
+    return sentence(number, entries), entries[0]["loc"] if entries else None
 
 
 def _entry(raw: str) -> dict[str, Any] | None:
@@ -83,7 +82,7 @@ def _entry(raw: str) -> dict[str, Any] | None:
     except (MemoryError, RecursionError, SyntaxError, ValueError):
         return entry
     if "input" in values:
-        entry["input"] = _shown(values["input"])
+        entry["input"] = shown(values["input"])
     if "ctx" in values:
         entry["ctx"] = values["ctx"]
     return entry
@@ -122,9 +121,3 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Call):
         return _Call(scrubbed(ast.unparse(node)))
     return ast.literal_eval(node)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict | list):
-        return f"<{type(value).__name__} of {len(value)} items>"
-    return str(value)[:SHOWN_CHARACTERS]

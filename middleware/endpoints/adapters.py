@@ -94,7 +94,7 @@ async def _load(context: Context, wanted: _Wanted) -> None:
                 f"The lora adapter '{wanted.name}' has already been loaded. If you want to load the adapter in place, "
                 "set 'load_inplace' to True."
             )
-        _require_engine(context)
+        context.engine.require_alive()
         try:
             await _put(context, wanted, known=known)
         except Refused:
@@ -133,7 +133,7 @@ async def _forget(context: Context, name: str) -> None:
     async with adapters.change(name):
         if name not in adapters:
             raise Refused(error(404, f"The lora adapter '{name}' cannot be found."))
-        _require_engine(context)
+        context.engine.require_alive()
         # First the name, so that no request comes in between: SGLang would load the adapter again for it, in silence.
         adapters.remove(name)
         try:
@@ -143,12 +143,6 @@ async def _forget(context: Context, name: str) -> None:
         if not outcome.success:
             # vLLM forgets the name and never fails here. The next load of it clears up.
             log.warning("SGLang did not unload adapter %s: %s", name, outcome.error_message)
-
-
-def _require_engine(context: Context) -> None:
-    refusal = None if context.engine.alive else context.engine.refusal()
-    if refusal is not None:
-        raise Refused(refusal)
 
 
 async def _call(context: Context, path: str, body: dict[str, Any]) -> _Outcome:

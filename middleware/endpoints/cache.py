@@ -19,8 +19,7 @@ async def reset_prefix_cache(context: Context, request: Request) -> Response:
     running = query.flag("reset_running_requests")
     external = query.flag("reset_external")
     query.done()
-    if (refusal := _gone(context)) is not None:
-        return refusal
+    context.engine.require_alive()
     if running and context.load.count:
         return _not_served("reset_running_requests: SGLang cannot take the cache from requests that run")
     try:
@@ -34,8 +33,7 @@ async def reset_prefix_cache(context: Context, request: Request) -> Response:
 
 async def reset_mm_cache(context: Context, request: Request) -> Response:
     """SGLang drops what it made of images together with its prefix cache, and not by itself."""
-    if (refusal := _gone(context)) is not None:
-        return refusal
+    context.engine.require_alive()
     try:
         if await _post(context, "/flush_cache"):
             return Response()
@@ -47,10 +45,6 @@ async def reset_mm_cache(context: Context, request: Request) -> Response:
 async def _post(context: Context, path: str) -> bool:
     answer = await context.control.post(path, timeout=FLUSH_SECONDS)
     return answer.status_code == 200
-
-
-def _gone(context: Context) -> Response | None:
-    return None if context.engine.alive else context.engine.refusal()
 
 
 def _not_served(what: str) -> Response:

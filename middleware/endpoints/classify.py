@@ -28,9 +28,7 @@ class _Classes(msgspec.Struct):
 
 async def classify(context: Context, request: Request) -> Response:
     body = await json_object(request, context.settings.policy)
-    refusal = context.engine.refusal()
-    if refusal is not None:
-        return refusal
+    context.engine.require_admission()
     form = Form(body)
     asked = pooling.common(context, request, form, "classify")
     chat = isinstance(body.get("messages"), list)

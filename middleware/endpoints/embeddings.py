@@ -31,9 +31,7 @@ async def pooled(context: Context, request: Request) -> Response:
 
 async def _answer(context: Context, request: Request, prefix: str, words: tuple[str, str]) -> Response:
     body = await json_object(request, context.settings.policy)
-    refusal = context.engine.refusal()
-    if refusal is not None:
-        return refusal
+    context.engine.require_admission()
     form = Form(body)
     asked = pooling.common(context, request, form, prefix)
     wanted = vectors.writing(form)
@@ -96,9 +94,7 @@ def _as_bytes(context: Context, asked: Common, answer: Vectors, wanted: Writing)
 async def cohere_embed(context: Context, request: Request) -> Response:
     """Cohere's form of the same, of which texts are served."""
     body = await json_object(request, context.settings.policy)
-    refusal = context.engine.refusal()
-    if refusal is not None:
-        return refusal
+    context.engine.require_admission()
     form = Form(body)
     asked = pooling.common(context, request, form, "embd")
     texts = _texts(form)

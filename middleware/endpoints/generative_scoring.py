@@ -25,9 +25,7 @@ class _Scores(msgspec.Struct):
 
 async def generative_scoring(context: Context, request: Request) -> Response:
     body = await json_object(request, context.settings.policy)
-    refusal = context.engine.refusal()
-    if refusal is not None:
-        return refusal
+    context.engine.require_admission()
     form = Form(body)
     query = _side(form, "query", many=False)
     items = _side(form, "items", many=True)

@@ -13,9 +13,7 @@ from middleware.context import Context
 
 
 async def models(context: Context, request: Request) -> Response:
-    refusal = None if context.engine.alive else context.engine.refusal()
-    if refusal is not None:
-        return refusal
+    context.engine.require_alive()
     model = context.model
     cards = [_card(name, root=model.path, length=model.context_length) for name in model.names]
     parent = model.names[0] if model.names else None

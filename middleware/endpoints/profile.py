@@ -48,9 +48,7 @@ async def stop_profile(context: Context, request: Request) -> Response:
 
 
 async def _tell(context: Context, path: str, body: bytes) -> Response:
-    refusal = None if context.engine.alive else context.engine.refusal()
-    if refusal is not None:
-        return refusal
+    context.engine.require_alive()
     headers = {"content-type": "application/json"} if body else {}
     try:
         answer = await context.control.post(path, content=body, headers=headers, timeout=PROFILE_SECONDS)

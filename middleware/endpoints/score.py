@@ -35,9 +35,7 @@ class _Ranked(msgspec.Struct):
 
 async def score(context: Context, request: Request) -> Response:
     body = await json_object(request, context.settings.policy)
-    refusal = context.engine.refusal()
-    if refusal is not None:
-        return refusal
+    context.engine.require_admission()
     form = Form(body)
     asked = pooling.common(context, request, form, "score")
     sides = next((pair for pair in SIDES if pair[0] in body and pair[1] in body), None)
@@ -62,9 +60,7 @@ async def score(context: Context, request: Request) -> Response:
 
 async def rerank(context: Context, request: Request) -> Response:
     body = await json_object(request, context.settings.policy)
-    refusal = context.engine.refusal()
-    if refusal is not None:
-        return refusal
+    context.engine.require_admission()
     form = Form(body)
     asked = pooling.common(context, request, form, "score")
     query = _texts(form, "query")

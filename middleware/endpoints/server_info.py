@@ -100,9 +100,7 @@ def _count(told: dict[str, Any], name: str) -> int:
 
 
 async def _told(context: Context) -> dict[str, Any]:
-    refusal = None if context.engine.alive else context.engine.refusal()
-    if refusal is not None:
-        raise Refused(refusal)
+    context.engine.require_alive()
     try:
         answer = await context.control.get("/server_info", timeout=INFO_SECONDS)
         told = msgspec.json.decode(answer.content, type=dict[str, Any])

@@ -27,9 +27,7 @@ class _Text(msgspec.Struct):
 
 async def tokenize(context: Context, request: Request) -> Response:
     body = await json_object(request, context.settings.policy)
-    refusal = context.engine.refusal()
-    if refusal is not None:
-        return refusal
+    context.engine.require_admission()
     form = Form(body)
     chat = isinstance(body.get("messages"), list)
     text = body.get("prompt")
@@ -80,9 +78,7 @@ async def _strings(context: Context, ids: list[int]) -> list[str]:
 
 async def detokenize(context: Context, request: Request) -> Response:
     body = await json_object(request, context.settings.policy)
-    refusal = context.engine.refusal()
-    if refusal is not None:
-        return refusal
+    context.engine.require_admission()
     form = Form(body)
     ids = _ids(form)
     name = form.optional_text("model")

@@ -5,7 +5,7 @@ told in vLLM's words. One kind a record of the tables, through `fields.typed`.
 import math
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,13 +52,18 @@ def wrong(errors: Errors, kind: str, loc: str, msg: str, value: object, **ctx: o
     errors.append({**detail, "ctx": ctx} if ctx else detail)
 
 
-def schema_error(errors: Errors) -> Refused:
-    found = len(errors)
+def sentence(found: int, errors: Sequence[Mapping[str, object]]) -> str:
+    """vLLM's, of so many errors of which these are known."""
     label = "error" if found == 1 else "errors"
     lines = [f"{found} validation {label}:", *(f"  {detail!r}" for detail in errors[:REPORTED_ERRORS])]
     if found > REPORTED_ERRORS:
         lines.append(f"  ...and {found - REPORTED_ERRORS} more {label}")
-    return Refused(error(400, "\n".join(lines), param=str(errors[0]["loc"]), kind=SCHEMA_TYPE))
+    return "\n".join(lines)
+
+
+def schema_error(errors: Errors) -> Refused:
+    """Each error names its `loc`."""
+    return Refused(error(400, sentence(len(errors), errors), param=str(errors[0]["loc"]), kind=SCHEMA_TYPE))
 
 
 def missing(names: Sequence[str], given: int) -> Refused:

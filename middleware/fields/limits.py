@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from middleware.errors import bad_request, bad_schema, bad_value
+from middleware.errors import bad_request, bad_value
 from middleware.fields.draft import Draft
-from middleware.fields.kinds import LIST, STR, Errors, Kind, list_of
+from middleware.fields.kinds import LIST, STR, Errors, Kind, list_of, schema_error, wrong
 
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 # Of texts or of lists of numbers: a list of numbers is one prompt.
@@ -37,24 +37,17 @@ STOP = Kind("str|list[str]", _stop)
 def stop_strings(draft: Draft, name: str, given: Any) -> None:
     limit = draft.policy.max_stop_strings
     if isinstance(given, list) and len(given) > limit:
-        raise _too_many(name, len(given), limit)
+        raise _too_many(name, given, limit)
     if given == "" or (isinstance(given, list) and "" in given):
         raise bad_request(f"{name} cannot contain an empty string.")
 
 
-def _too_many(name: str, count: int, limit: int) -> Exception:
-    loc = f"body.{name}"
-    shown = f"<list of {count} items>"
-    return bad_schema(
-        {"type": "string_type", "loc": loc, "msg": "Input should be a valid string", "input": shown},
-        {
-            "type": "too_long",
-            "loc": loc,
-            "msg": f"List should have at most {limit} items after validation, not {count}",
-            "input": shown,
-            "ctx": {"field_type": "List", "max_length": limit, "actual_length": count},
-        },
-    )
+def _too_many(name: str, given: list[Any], limit: int) -> Exception:
+    loc, errors = f"body.{name}", Errors()
+    STR.read(given, loc, errors)
+    msg = f"List should have at most {limit} items after validation, not {len(given)}"
+    wrong(errors, "too_long", loc, msg, given, field_type="List", max_length=limit, actual_length=len(given))
+    return schema_error(errors)
 
 
 def prompts(draft: Draft, name: str) -> None:

@@ -7,7 +7,8 @@ import math
 
 from starlette.responses import JSONResponse
 
-from middleware.errors import SCHEMA_TYPE, SHOWN_CHARACTERS, Refused, bad_request, bad_schema, error
+from middleware.errors import SCHEMA_TYPE, Refused, bad_request, error
+from middleware.fields.kinds import schema_error, shown
 from middleware.headers import Headers, header
 
 # Beyond this the exact place of a mistake is not worth stopping every stream on the event loop for.
@@ -55,14 +56,8 @@ def not_an_object(body: bytes) -> Refused:
     if value is None:
         return _missing()
     if not isinstance(value, dict):
-        return bad_schema(
-            {
-                "type": "model_attributes_type",
-                "loc": "body",
-                "msg": "Input should be a valid dictionary or object to extract fields from",
-                "input": _shown(value),
-            }
-        )
+        msg = "Input should be a valid dictionary or object to extract fields from"
+        return _told("model_attributes_type", "body", msg, shown(value))
     for name, number in value.items():
         if isinstance(number, float) and not math.isfinite(number):
             return bad_request(
@@ -85,22 +80,12 @@ def _has_half_a_character(value: object) -> bool:
 
 
 def _missing() -> Refused:
-    return bad_schema({"type": "missing", "loc": "body", "msg": "Field required", "input": "None"})
+    return _told("missing", "body", "Field required", "None")
 
 
 def _invalid_json(position: int, why: str) -> Refused:
-    return bad_schema(
-        {
-            "type": "json_invalid",
-            "loc": f"body.{position}",
-            "msg": "JSON decode error",
-            "input": "<dict of 0 items>",
-            "ctx": {"error": why},
-        }
-    )
+    return _told("json_invalid", f"body.{position}", "JSON decode error", "<dict of 0 items>", ctx={"error": why})
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, list):
-        return f"<list of {len(value)} items>"
-    return str(value)[:SHOWN_CHARACTERS]
+def _told(kind: str, loc: str, msg: str, given: str, **more: object) -> Refused:
+    return schema_error([{"type": kind, "loc": loc, "msg": msg, "input": given, **more}])

@@ -26,7 +26,7 @@ def test_json_is_json_in_any_case_and_with_parameters(value: bytes) -> None:
         (b"null", "'msg': 'Field required'"),
         (b"true", "'input': 'True'"),
         (b"1.5", "'input': '1.5'"),
-        (b'"' + b"x" * 1000 + b'"', "'input': '" + "x" * 100 + "'"),
+        (b'"' + b"x" * 1000 + b'"', "'input': '" + "x" * 200 + "...[truncated]'"),
         (b'"\\ud83d"', "\\ud83d"),
         (b'{"a":{"b":NaN}}', "Not valid JSON in UTF-8"),
         (b'{"a":"\\ud83d"}', "half of a character"),
