@@ -2,14 +2,19 @@
 Filled by `middleware.watch` before the engine counts as ready; asked by the endpoints and by `middleware.app`.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from middleware import model_files, tasks
 from middleware.adapters import Adapters
 from middleware.fields.names import no_such_model
+from middleware.locate import Locator, NotHere
 from middleware.settings import Settings
 from middleware.tasks import Task
+
+log = logging.getLogger("middleware.model")
 
 
 class Model:
@@ -20,9 +25,11 @@ class Model:
 
     __slots__ = (
         "_any_name",
+        "_locator",
         "_named",
         "_path",
         "_task",
+        "_tokenizer",
         "_vocabulary",
         "_words",
         "adapters",
@@ -39,7 +46,9 @@ class Model:
         policy = settings.policy
         self._named = settings.served_model_names
         self._any_name = policy.any_model_name
+        self._locator = Locator(policy)
         self._path = policy.model_path
+        self._tokenizer = policy.tokenizer or policy.model_path
         self._task = tasks.of_word(policy.task)
         self._vocabulary = policy.vocab_size or 0
         self.vocabulary = self._vocabulary  # 0: not known
@@ -56,8 +65,15 @@ class Model:
     def words(self) -> dict[int, str]:
         """The tokenizer's writing of each id, read once; it takes a while, and is not for the event loop."""
         if self._words is None:
-            self._words = model_files.words(self.tokenizer_path)
+            self._words = model_files.words(self.tokenizer_folder())
         return self._words
+
+    def folder(self) -> Path:
+        """Where the command line says, or where SGLang has put it: a bucket's objects, say. Or NotHere."""
+        return self._locator.folder(self._path, self.place)
+
+    def tokenizer_folder(self) -> Path:
+        return self._locator.folder(self._tokenizer, self.tokenizer_path)
 
     def learn(self, cards: Sequence[Mapping[str, Any]], info: dict[str, Any]) -> None:
         """A card without a parent is the model's; SGLang has one name for it, and the settings may have more."""
@@ -66,13 +82,20 @@ class Model:
         self.place = _text(info, "model_path") or _text(base, "root")
         self.path = self._path or self.place
         self.tokenizer_path = _text(info, "tokenizer_path") or self.path
-        self.vocabulary = self._vocabulary or model_files.vocabulary_size(self.path)
+        self.vocabulary = self._vocabulary or self._vocabulary_of_files()
         length = base.get("max_model_len")
         self.context_length = length if isinstance(length, int) else None
         self.tasks = self._task or tasks.of_engine(info)
         self.adapters.reset(
             {_text(card, "id"): _text(card, "root") for card in cards if card.get("parent") is not None}
         )
+
+    def _vocabulary_of_files(self) -> int:
+        try:
+            return model_files.vocabulary_size(self.folder())
+        except NotHere as failure:
+            log.warning("Token ids in requests are not held against the vocabulary, whose size is unknown: %s", failure)
+            return 0
 
     def serves(self, task: Task | None) -> bool:
         """Whether a route for this task exists; nothing is held back while nobody has said what the model is for."""

@@ -15,13 +15,9 @@ from starlette.responses import JSONResponse, Response
 from middleware.context import Context
 from middleware.errors import Refused, error
 from middleware.query import Query
+from middleware.secrecy import REDACTED, hidden
 
 INFO_SECONDS = 10.0
-REDACTED = "***"
-# Parts of names whose values are secrets. `tokenizer_path` and `max_total_tokens` are none, `hf_token` is one.
-SECRET_PARTS = ("api_key", "apikey", "secret", "password", "passwd", "credential", "access_key", "private_key")
-SECRET_ENDS = ("_token", "_key", "token", "key")
-_NO_SECRETS = frozenset({"routing_key"})
 
 # vLLM's parts of a configuration, and what SGLang calls the same.
 PARTS: dict[str, dict[str, str]] = {
@@ -114,19 +110,13 @@ async def _told(context: Context) -> dict[str, Any]:
 
 
 def redact(value: Any, keys: frozenset[str] = frozenset()) -> Any:
-    """Whatever has a secret's name, and our own keys whatever their name is."""
+    """What sounds secret, the users of URLs, and our own keys whatever their name is."""
+    return _without(hidden(value), keys)
+
+
+def _without(value: Any, keys: frozenset[str]) -> Any:
     if isinstance(value, dict):
-        return {
-            name: REDACTED if item and _is_secret(name) and isinstance(item, str | list) else redact(item, keys)
-            for name, item in value.items()
-        }
+        return {name: _without(item, keys) for name, item in value.items()}
     if isinstance(value, list):
-        return [redact(item, keys) for item in value]
+        return [_without(item, keys) for item in value]
     return REDACTED if isinstance(value, str) and any(key in value for key in keys) else value
-
-
-def _is_secret(name: str) -> bool:
-    name = name.lower()
-    if name in _NO_SECRETS:
-        return False
-    return any(part in name for part in SECRET_PARTS) or name.endswith(SECRET_ENDS)

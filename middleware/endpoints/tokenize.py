@@ -3,6 +3,7 @@ Called through the table of routes; what SGLang has no route for is read from th
 """
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from middleware.calls import while_connected
 from middleware.context import Context
 from middleware.errors import Refused, bad_request, error
 from middleware.form import Form, json_object
-from middleware.model_files import NoFile
+from middleware.locate import NotHere
 
 # What a tokenizer reads an id into; vLLM passes on what Python says of a larger one.
 LARGEST_ID = 2**32 - 1
@@ -41,8 +42,6 @@ async def tokenize(context: Context, request: Request) -> Response:
     form.done()
     context.model.require(name)
     if chat:
-        if continued and body.get("add_generation_prompt"):
-            raise bad_request("Cannot set both `continue_final_message` and `add_generation_prompt` to True.")
         work = tokens.of_chat(context, body, generation=generation and not continued, special=special)
     else:
         work = tokens.of_text(context.calls, str(text), special=special)
@@ -69,7 +68,7 @@ def _neither(form: Form) -> None:
 async def _strings(context: Context, ids: list[int]) -> list[str]:
     try:
         known = await asyncio.to_thread(context.model.words)
-    except NoFile as failure:
+    except NotHere as failure:
         raise Refused(
             error(501, f"return_token_strs is not available: {failure}", kind="NotImplementedError")
         ) from failure
@@ -118,17 +117,17 @@ def _ids(form: Form) -> list[int]:
 
 async def tokenizer_info(context: Context, request: Request) -> Response:
     try:
-        return JSONResponse(await asyncio.to_thread(_info, context.model.tokenizer_path))
-    except NoFile as failure:
+        return JSONResponse(await asyncio.to_thread(_info, context.model.tokenizer_folder()))
+    except NotHere as failure:
         return error(501, f"The tokenizer's settings are not available: {failure}", kind="NotImplementedError")
 
 
-def _info(model: str) -> dict[str, Any]:
+def _info(folder: Path) -> dict[str, Any]:
     """The tokenizer's settings as vLLM tells them: no paths, and special tokens as plain text."""
-    settings = model_files.read_json(model, "tokenizer_config.json")
+    settings = model_files.read_json(folder, "tokenizer_config.json")
     info = {name: _plain(value) for name, value in settings.items() if name not in ("vocab_file", "merges_file")}
     info.setdefault("tokenizer_class", "PreTrainedTokenizerFast")
-    if "chat_template" not in info and (template := model_files.read_text(model, "chat_template.jinja")):
+    if "chat_template" not in info and (template := model_files.read_text(folder, "chat_template.jinja")):
         info["chat_template"] = template
     return info
 

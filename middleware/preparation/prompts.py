@@ -4,20 +4,19 @@ Made by `middleware.app`; asked by the preparations, and by /tokenize for a chat
 
 import asyncio
 import logging
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from middleware import tokens
 from middleware.calls import Calls
 from middleware.errors import bad_request
+from middleware.locate import NotHere
 from middleware.model import Model
 from middleware.policy import Policy
 from middleware.preparation.cut import Cut
 from middleware.prompt.failures import BadPrompt, CannotRender
 from middleware.prompt.files import TokenizerFiles
-from middleware.prompt.locate import folder_of
 from middleware.prompt.needs import not_text, why_render
 from middleware.prompt.renderer import Renderer, Rules
 from middleware.prompt.request import from_request
@@ -116,23 +115,20 @@ class Prompts:
         return self._renderer.texts_are_alike
 
     def _files(self) -> TokenizerFiles:
-        policy = self._policy
+        policy, model = self._policy, self._model
         return TokenizerFiles(
-            lambda: self._folder(policy.tokenizer or policy.model_path, self._model.tokenizer_path),
+            lambda: _here(model.tokenizer_folder),
             policy.chat_template or None,
-            model=lambda: self._folder(policy.model_path, self._model.place),
+            model=lambda: _here(model.folder),
             tokenizer_mode=policy.tokenizer_mode,
         )
 
-    def _folder(self, named: str, of_engine: str) -> Path:
-        """Where the command line says, or where SGLang has put it: a bucket's objects, say, lie in a folder then."""
-        policy = self._policy
-        try:
-            return folder_of(named or of_engine, policy.revision or None, os.environ, policy.download_dir or None)
-        except CannotRender:
-            if not of_engine or of_engine == named:
-                raise
-            return folder_of(of_engine, policy.revision or None, os.environ, policy.download_dir or None)
+
+def _here(folder: Callable[[], Path]) -> Path:
+    try:
+        return folder()
+    except NotHere as failure:
+        raise CannotRender(str(failure)) from failure
 
 
 def require_tokens(prompts: list[list[int]]) -> None:

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from functools import partial
 
+from middleware.secrecy import REDACTED
 from shims import environment
 from shims.catalog import CatalogFlag, catalogs, nearest
 from shims.cli import CommandLine, Given
@@ -18,7 +19,7 @@ from shims.facts import Facts
 from shims.flags import TABLE, defaults, model, passed, served, waivers
 from shims.flags.draft import Decision, Draft
 from shims.flags.record import Flag, Outcome, already, dropped, refused
-from shims.redact import REDACTED, cleaned, shown
+from shims.redact import cleaned, shown
 
 
 def translate(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Draft:

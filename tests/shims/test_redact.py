@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shims.redact import REDACTED, cleaned, is_secret, redacted, scrubbed, shown
+from middleware.secrecy import REDACTED
+from shims.redact import cleaned, is_secret, redacted, scrubbed, shown
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from middleware.secrecy import REDACTED
 from shims import cli
 from shims.catalog import load
 from shims.exceptions import CommandLineError, Refused, StartError
 from shims.flags import TABLE
-from shims.redact import REDACTED
 from tests.shims.conftest import MakePlan
 from tests.stack_commands import COMMANDS, StackCommand
 

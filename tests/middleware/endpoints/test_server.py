@@ -9,6 +9,7 @@ import pytest
 from middleware.endpoints.server_info import redact
 from middleware.policy import Policy
 from middleware.routes import ROUTES
+from middleware.secrecy import REDACTED
 from tests.middleware.endpoints.policies import Switched
 from tests.middleware.endpoints.sglang import Sglang, behind
 
@@ -62,7 +63,15 @@ def test_sglangs_own_shows_no_key_either(path: str) -> None:
 
 def test_what_counts_as_a_secret() -> None:
     told = {"a_key": "x", "AWS_SECRET_ACCESS_KEY": "x", "token": "", "tokenizer": "x", "routing_key": "x", "n": 1}
-    assert redact(told) == {**told, "a_key": "***", "AWS_SECRET_ACCESS_KEY": "***"}
+    assert redact(told) == {**told, "a_key": REDACTED, "AWS_SECRET_ACCESS_KEY": REDACTED}
+
+
+def test_the_password_in_a_url_is_hidden() -> None:
+    told = {"remote": ["redis://user:pw@host:6379/0"], "endpoint": "http://host:4317", "extra": '{"password": "pw"}'}
+    clean = redact(told)
+    assert clean["remote"] == [f"redis://{REDACTED}@host:6379/0"]
+    assert clean["endpoint"] == "http://host:4317"
+    assert "pw" not in clean["extra"]
 
 
 def test_a_cache_that_is_held_is_no_success() -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from middleware.prompt.failures import CannotRender
 from middleware.prompt.files import TokenizerFiles
-from middleware.prompt.locate import folder_of
 from tests.middleware.prompt.conftest import CONFIG, MakeFolder
 
 NAMED = [{"name": "default", "template": "plain"}, {"name": "tool_use", "template": "with tools"}]
@@ -144,29 +143,6 @@ def test_a_folder_is_asked_for_until_it_is_there(folder: MakeFolder) -> None:
         source(files)
     missing.clear()
     assert source(files) == "x"
-
-
-def test_a_hubs_model_is_found_in_its_cache(tmp_path: Path) -> None:
-    cache = tmp_path / "hub"
-    repository = cache / "models--org--name"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("abc123")
-    for commit in ("abc123", "def456"):
-        (repository / "snapshots" / commit).mkdir(parents=True)
-    environments: list[dict[str, str]] = [{"HF_HUB_CACHE": str(cache)}, {"HF_HOME": str(tmp_path)}]
-    for environment in environments:
-        assert folder_of("org/name", None, environment).name == "abc123"
-        assert folder_of("org/name", "def456", environment).name == "def456"
-        with pytest.raises(CannotRender, match="revision v2"):
-            folder_of("org/name", "v2", environment)
-    assert folder_of("org/name", None, {}, str(cache)).name == "abc123"
-    assert folder_of(str(tmp_path), None, {}) == tmp_path
-
-
-@pytest.mark.parametrize("model", ["/no/such/folder", "./x", "a/b/c", "org/name", "../no-such-folder", "x\0y"])
-def test_a_model_that_is_nowhere_is_said_to_be(model: str, tmp_path: Path) -> None:
-    with pytest.raises(CannotRender):
-        folder_of(model, None, {"HOME": str(tmp_path)})
 
 
 def test_special_tokens_are_read_once(folder: MakeFolder) -> None:
