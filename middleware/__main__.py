@@ -48,7 +48,8 @@ def main() -> int:
         access_log=policy.access_log,
         log_level=policy.log_level,
         log_config=None,
-        proxy_headers=False,
+        # haproxy says who the client is; whom else to believe is said as to vLLM's uvicorn.
+        forwarded_allow_ips=f"127.0.0.1,{os.environ.get('FORWARDED_ALLOW_IPS', '')}".rstrip(","),
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -89,6 +89,17 @@ def test_each_log_holds_its_own_process_and_the_output_has_all_with_their_names(
     assert next(line for line in ready.lines if not re.match(r"\[\w+\] ", line)).startswith("vllm-to-sglang ")
 
 
+def test_the_access_log_names_the_client_and_believes_nobody_else(ready: Server) -> None:
+    log = ready.run_dir / "log" / "middleware.log"
+    elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(transport=elsewhere, base_url=ready.url, headers={"x-forwarded-for": "9.9.9.9"}) as client:
+        assert client.get("/v1/models").status_code == 200
+    wait_for(lambda: "GET /v1/models" in log.read_text(), "the request in the access log")
+    line = next(line for line in log.read_text().splitlines() if "GET /v1/models" in line)
+    assert "127.0.0.2" in line
+    assert "9.9.9.9" not in line
+
+
 def test_only_the_public_port_listens_beyond_loopback(serve: Serve) -> None:
     server = serve("stand-in", "--host", "0.0.0.0")
     server.wait_ready()
