@@ -22,7 +22,6 @@ from middleware.endpoints.redirect import without_slash
 from middleware.engine import Engine
 from middleware.errors import Refused, error, method_not_allowed, not_found, unauthorized
 from middleware.fields.bound import Server, bind
-from middleware.fields.tally import Tally
 from middleware.intake import ClientGone
 from middleware.load import Load
 from middleware.model import Model
@@ -123,7 +122,7 @@ def create_app(settings: Settings) -> ASGIApp:
     calls = Calls(pool)
     prompts = Prompts(settings.policy, model, calls)
     watcher = Watcher(engine, control, settings.ready_file, model, prompts.warm)
-    server = Server(model, Tally())
+    server = Server(model)
     table = tuple(_bound(route, server) for route in routes(settings))
 
     async def again(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,5 +1,5 @@
 """Asks SGLang something on behalf of a request and waits for the whole answer, until the client leaves.
-Called by the endpoints whose answers are made here; what streams goes through `middleware.proxy` instead.
+Called by the endpoints whose answers are made here; `middleware.proxy` reads by it what it cannot tell in pieces.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from middleware.errors import Refused, error, unavailable
 from middleware.fields.told import Told
 from middleware.headers import request_head
 from middleware.intake import ClientGone
-from middleware.upstream import Aborted, ConnectFailed, Exchange, Pool, UpstreamError
+from middleware.upstream import ConnectFailed, Connection, Exchange, Pool, UpstreamError
 
 T = TypeVar("T")
 
@@ -41,21 +41,12 @@ class Calls:
         exchange = Exchange(self._pool)
         headers = [(b"content-type", b"application/json")] if body else []
         head = request_head(method, path.encode(), self._pool.authority, headers, length=len(body))
-        pieces: list[bytes] = []
-        size = 0
         try:
             await exchange.open(head, body)
             answer = await exchange.answer()
-            while piece := await answer.read():
-                pieces.append(piece)
-                size += len(piece)
-                if size > ANSWER_LIMIT:
-                    raise Refused(error(502, "The engine's answer is too large."))
-            return answer.status, b"".join(pieces)
-        except ConnectFailed as failure:
-            raise Refused(unavailable("The engine cannot be reached. Please retry.", RETRY_SECONDS)) from failure
-        except (UpstreamError, Aborted) as failure:
-            raise Refused(error(502, "The engine failed before it answered. Please retry.")) from failure
+            return answer.status, await whole(answer, ANSWER_LIMIT)
+        except UpstreamError as failure:
+            raise Refused(failed(failure)) from failure
         finally:
             exchange.close()
 
@@ -73,6 +64,28 @@ class Calls:
             return msgspec.json.decode(content, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
             raise Refused(error(502, "The engine's answer cannot be read.")) from failure
+
+
+async def whole(answer: Connection, limit: int) -> bytes:
+    """All of its body. A larger error is told without its words, and any other answer is Refused."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await answer.read():
+        size += len(piece)
+        if size > limit:
+            if answer.status >= 400:
+                return b""
+            raise Refused(error(502, "The engine's answer is too large."))
+        pieces.append(piece)
+        if answer.complete:
+            break
+    return b"".join(pieces)
+
+
+def failed(failure: UpstreamError) -> Response:
+    if isinstance(failure, ConnectFailed):
+        return unavailable("The engine cannot be reached. Please retry.", RETRY_SECONDS)
+    return error(502, "The engine failed before it answered. Please retry.")
 
 
 async def while_connected(receive: Receive, work: Awaitable[T]) -> T:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from middleware.fields.kinds import BOOL, INT, STR, Errors, bounded, one_of, schema_error, wrong
+from middleware.fields.kinds import BOOL, INT, LIST, STR, Errors, bounded, one_of, schema_error, wrong
 from middleware.intake import BODY_LIMIT, whole_body
 from middleware.policy import Policy
 from middleware.repair.guards import not_an_object, require_json, too_deep
@@ -80,6 +80,14 @@ class Form:
         known = len(self._wrong)
         taken = bounded(INT, ge=least).read(value, _body(loc), self._wrong)
         return None if len(self._wrong) > known else int(taken)
+
+    def items(self, name: str) -> list[Any] | None:
+        """A list of anything; None where there is no list."""
+        if name not in self.body:
+            self.missing(name)
+            return None
+        value = LIST.read(self.body[name], _body(name), self._wrong)
+        return value if isinstance(value, list) else None
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         value = self.body.get(name, default)

@@ -48,7 +48,6 @@ class Policy:
     default_chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     exclude_tools_when_tool_choice_none: bool = False
     # Requests.
-    served_model_names: tuple[str, ...] = ()  # the first is what SGLang calls the model; none: any name is the model's
     vocab_size: int | None = None  # of the model's configuration; None: token ids are not held against it
     tool_parser: bool = True  # whether SGLang has a tool call parser; False: tools are refused as vLLM refuses them
     auto_tool_choice: bool = True  # that, and --enable-auto-tool-choice; False: tool_choice auto is refused

@@ -105,6 +105,13 @@ def inputs(form: Form, name: str = "input") -> Inputs:
     return []
 
 
+async def of_chat(context: Context, body: dict[str, Any]) -> Inputs:
+    """A chat as one input: without special tokens and a turn for the model, unless it asks for them."""
+    special = body.get("add_special_tokens") is True
+    generation = body.get("add_generation_prompt") is True
+    return [await tokens.of_chat(context, body, generation=generation, special=special)]
+
+
 async def prepared(context: Context, given: Inputs, asked: Common) -> Inputs:
     """SGLang takes no blank text, and has no way to leave special tokens out or to cut a prompt: those go as ids."""
     texts = [item for item in given if isinstance(item, str)]

@@ -6,11 +6,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from middleware.answers import Answers
-from middleware.calls import while_connected
+from middleware.calls import failed, while_connected, whole
 from middleware.dialect.events import Events
 from middleware.dialect.ids import identify
 from middleware.dialect.reply import Whole, reply
@@ -20,15 +19,14 @@ from middleware.engine import RETRY_SECONDS, Engine
 from middleware.errors import Refused, error, unavailable
 from middleware.fields.draft import Draft
 from middleware.fields.edit import Editor
-from middleware.fields.record import CHECKED
-from middleware.fields.told import Kind, Told
+from middleware.fields.told import Told
 from middleware.headers import Headers, header, request_head, response_headers
 from middleware.intake import BODY_LIMIT, ClientGone, announced, attend, first_piece, whole_body
 from middleware.relay import STOPPING, relay
 from middleware.repair.guards import require_json
 from middleware.routes import Route
 from middleware.settings import Settings
-from middleware.upstream import Aborted, BadResponse, ConnectFailed, Connection, Exchange, Pool, UpstreamError
+from middleware.upstream import Aborted, Connection, Exchange, Pool, UpstreamError
 
 log = logging.getLogger("middleware.proxy")
 
@@ -81,12 +79,12 @@ class Proxy:
             answer = await exchange.answer()
             editing = self._reply(answer, scope, route, draft)
             if isinstance(editing, Whole):
-                body = await _whole(answer, editing.limit)
+                body = await whole(answer, editing.limit)
                 if draft is not None and editing.status == 400 and fitted(draft, body):
                     exchange.close()
                     answer = await self._send_again(exchange, scope, draft)
                     editing = self._reply(answer, scope, route, draft)
-                    body = await _whole(answer, editing.limit) if isinstance(editing, Whole) else b""
+                    body = await whole(answer, editing.limit) if isinstance(editing, Whole) else b""
             if isinstance(editing, Whole):
                 status, body = editing.retold(body)
                 await begin(status, _with_length(response_headers(status, answer.headers), status, len(body)))
@@ -103,17 +101,17 @@ class Proxy:
             if late is not None and not begun:
                 await late.response(scope, receive, self._answers.dressed(scope, send))
         except UpstreamError as failure:
-            # A failure in the middle of an answer never gets here: `_relay` has said what there was to say.
+            # A failure in the middle of an answer never gets here: `relay` has said what there was to say.
             log.warning("%s %s: %s", scope["method"], route.path, failure)
-            await _failed(failure)(scope, receive, self._answers.dressed(scope, send))
+            await failed(failure)(scope, receive, self._answers.dressed(scope, send))
         except Exception:
             # A fault of ours. Once an answer has begun there is nothing to add: uvicorn closes the connection.
             log.exception("%s %s", scope["method"], route.path)
             if not begun:
-                failed = error(500, "The middleware failed to forward this request.")
-                await failed(scope, receive, self._answers.dressed(scope, send))
+                fault = error(500, "The middleware failed to forward this request.")
+                await fault(scope, receive, self._answers.dressed(scope, send))
         except asyncio.CancelledError:
-            # uvicorn cancels what outlives its grace; an answer that has begun was ended by `_relay`.
+            # uvicorn cancels what outlives its grace; an answer that has begun was ended by `relay`.
             if not begun:
                 await unavailable(STOPPING, RETRY_SECONDS)(scope, receive, self._answers.dressed(scope, send))
         finally:
@@ -124,7 +122,7 @@ class Proxy:
     def _reply(self, answer: Connection, scope: Scope, route: Route, draft: Draft | None) -> Whole | Events | None:
         if scope["method"] == "HEAD":
             return None
-        told = draft.told if draft is not None else Told(_kind(route))
+        told = draft.told if draft is not None else Told(route.answer)
         return reply(answer.status, answer.headers, told, self._voice)
 
     async def _open(
@@ -169,33 +167,6 @@ class Proxy:
         query: bytes = scope["query_string"]
         target: bytes = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
         return request_head(scope["method"], target, self._pool.authority, headers, length=length, chunked=chunked)
-
-
-def _failed(failure: UpstreamError) -> Response:
-    if isinstance(failure, ConnectFailed):
-        return unavailable("The engine cannot be reached. Please retry.", RETRY_SECONDS)
-    return error(502, "The engine failed before it answered. Please retry.")
-
-
-def _kind(route: Route) -> Kind:
-    """Of a route whose requests nobody looks at: vLLM's are below /v1, the others are SGLang's own."""
-    return CHECKED.answer if route.path.startswith("/v1/") else Kind.NATIVE
-
-
-async def _whole(answer: Connection, limit: int) -> bytes:
-    """All of it. A larger error is told without its words, and any other answer is none."""
-    pieces: list[bytes] = []
-    size = 0
-    while data := await answer.read():
-        size += len(data)
-        if size > limit:
-            if answer.status >= 400:
-                return b""
-            raise BadResponse(f"an answer larger than {limit} bytes")
-        pieces.append(data)
-        if answer.complete:
-            break
-    return b"".join(pieces)
 
 
 def _with_length(headers: list[tuple[bytes, bytes]], status: int, length: int) -> list[tuple[bytes, bytes]]:

@@ -35,6 +35,7 @@ from middleware.fields.ollama import OLLAMA
 from middleware.fields.others import COUNTED, DECISIONS, DETOKENIZE, MESSAGES, TOKENIZE
 from middleware.fields.record import Table
 from middleware.fields.responses import RESPONSES
+from middleware.fields.told import Kind
 from middleware.fields.vertex import VERTEX
 from middleware.policy import Policy
 from middleware.settings import Settings
@@ -52,6 +53,7 @@ class Access(enum.Enum):
 
 OPEN = Access.OPEN
 KEY = Access.KEY
+When = Callable[[Policy], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +71,23 @@ class Route:
     ours: Endpoint | None = None
     tracked: bool = False
     task: Task | None = None
-    when: Callable[[Policy], bool] | None = None
+    when: When | None = None
+    # How the answer is told of a request that goes on as it came; a `body` says it of its own.
+    answer: Kind = Kind.OTHER
 
 
-def _flag(name: str, default: bool = False) -> Callable[[Policy], bool]:
-    return lambda policy: bool(getattr(policy, name, default))
+def _when(flag: When) -> When:
+    """Gives a lambda its type, so that mypy knows the policy's flags."""
+    return flag
 
 
-def _no(flag: Callable[[Policy], bool]) -> Callable[[Policy], bool]:
-    return lambda policy: not flag(policy)
-
-
-DEV = _flag("dev_mode")  # VLLM_SERVER_DEV_MODE=1
-RUNTIME_LORA = _flag("runtime_lora")  # VLLM_ALLOW_RUNTIME_LORA_UPDATING=1
-PROFILER = _flag("profiler")  # --profiler-config with a profiler
-DOCUMENTS = _flag("documents", default=True)  # without --disable-fastapi-docs
-STORE = _flag("response_store")  # VLLM_ENABLE_RESPONSES_API_STORE=1
-NO_STORE = _no(STORE)
-TOKENIZER_INFO = _flag("tokenizer_info")  # --enable-tokenizer-info-endpoint
+DEV = _when(lambda policy: policy.dev_mode)  # VLLM_SERVER_DEV_MODE=1
+RUNTIME_LORA = _when(lambda policy: policy.runtime_lora)  # VLLM_ALLOW_RUNTIME_LORA_UPDATING=1
+PROFILER = _when(lambda policy: policy.profiler)  # --profiler-config with a profiler
+DOCUMENTS = _when(lambda policy: policy.documents)  # without --disable-fastapi-docs
+STORE = _when(lambda policy: policy.response_store)  # VLLM_ENABLE_RESPONSES_API_STORE=1
+NO_STORE = _when(lambda policy: not policy.response_store)
+TOKENIZER_INFO = _when(lambda policy: policy.tokenizer_info)  # --enable-tokenizer-info-endpoint
 GENERATE, TRANSCRIBE = Task.GENERATE, Task.TRANSCRIBE
 POOL, EMBED, CLASSIFY, SCORE = Task.POOL, Task.EMBED, Task.CLASSIFY, Task.SCORE
 
@@ -189,10 +190,10 @@ ROUTES: tuple[Route, ...] = (
     Route("/vertex_generate", POST, KEY, body=VERTEX, tracked=True, task=GENERATE),
     Route("/api/chat", POST, KEY, body=OLLAMA, tracked=True, task=GENERATE),
     Route("/api/generate", POST, KEY, body=OLLAMA, tracked=True, task=GENERATE),
-    Route("/api/show", POST, KEY),
-    Route("/api/tags", GET, KEY),
-    Route("/parse_function_call", POST, KEY),
-    Route("/separate_reasoning", POST, KEY),
+    Route("/api/show", POST, KEY, answer=Kind.NATIVE),
+    Route("/api/tags", GET, KEY, answer=Kind.NATIVE),
+    Route("/parse_function_call", POST, KEY, answer=Kind.NATIVE),
+    Route("/separate_reasoning", POST, KEY, answer=Kind.NATIVE),
 )
 # Of what the operator opens, what would show the engine's keys is told by us.
 TOLD_BY_US: dict[str, Endpoint] = {"/server_info": sglang_server_info, "/get_server_info": sglang_server_info}
@@ -201,7 +202,7 @@ TOLD_BY_US: dict[str, Endpoint] = {"/server_info": sglang_server_info, "/get_ser
 def routes(settings: Settings) -> tuple[Route, ...]:
     """The table for this server: without what is switched off, and with what the operator has opened instead."""
     added = tuple(
-        Route(admin.path, admin.methods, KEY, ours=TOLD_BY_US.get(admin.path))
+        Route(admin.path, admin.methods, KEY, ours=TOLD_BY_US.get(admin.path), answer=Kind.NATIVE)
         for admin in opened(settings.expose_routes)
     )
     taken = {route.path for route in added}

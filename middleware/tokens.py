@@ -13,6 +13,7 @@ from middleware.errors import bad_request
 from middleware.fields.edit import Editor
 from middleware.fields.others import TOKENIZE
 from middleware.fields.record import Table
+from middleware.prompt.request import BOTH
 
 # What a chat's prompt depends on, and what SGLang's /tokenize calls by the same names.
 CHAT_FIELDS = ("messages", "tools", "chat_template_kwargs", "continue_final_message")
@@ -44,8 +45,8 @@ async def of_chat(context: Context, body: dict[str, Any], *, generation: bool, s
     and opens the turn that is to be continued only where that is true, which vLLM forbids.
     """
     continued = bool(body.get("continue_final_message"))
-    if continued and generation and body.get("add_generation_prompt"):
-        raise bad_request("Cannot set both `continue_final_message` and `add_generation_prompt` to True.")
+    if continued and body.get("add_generation_prompt"):
+        raise bad_request(BOTH)
     edited = checked(context, TOKENIZE, body)
     if context.render is not None:
         rendered = {name: body[name] for name in RENDERED_FIELDS if name in body}

@@ -2,28 +2,13 @@
 Walked for every answer of /v1/chat/completions that is no stream; `chat_stream` has the chunks.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from middleware.dialect import logprobs, tools, usage
-from middleware.dialect.keys import (
-    ABSENT,
-    Json,
-    Key,
-    fingerprint,
-    made,
-    null,
-    rebuild,
-    renamed,
-    same,
-    told_id,
-    told_model,
-)
+from middleware.dialect import logprobs, tools
+from middleware.dialect.keys import ABSENT, NEVER, Json, Key, Source, made, null, rebuild, renamed, same
+from middleware.dialect.openai import CHOICE_TAIL, STOP_REASON, TAIL, head
 from middleware.dialect.voice import Voice
 from middleware.fields.told import Told
-
-Source = Mapping[str, Any]
-_NEVER = "SGLang has none"
 
 
 def _role(message: Source, told: Told, voice: Voice) -> Any:
@@ -59,10 +44,10 @@ def _reasoning_content(message: Source, told: Told, voice: Voice) -> Any:
 MESSAGE: tuple[Key, ...] = (
     made("role", _role, "--response-role"),
     made("content", _content, "null where there is nothing but reasoning or calls"),
-    null("refusal", _NEVER),
-    null("annotations", _NEVER),
-    null("audio", _NEVER),
-    null("function_call", _NEVER),
+    null("refusal", NEVER),
+    null("annotations", NEVER),
+    null("audio", NEVER),
+    null("function_call", NEVER),
     made("tool_calls", _tool_calls, "absent where there are none; ids in vLLM's form, without SGLang's index"),
     made("reasoning", _reasoning, "SGLang's reasoning_content"),
     made("reasoning_content", _reasoning_content, "the older name, for the clients that read it"),
@@ -82,16 +67,8 @@ def _finish_reason(choice: Source, told: Told, voice: Voice) -> Any:
     return tools.finish_reason(choice["finish_reason"], told)
 
 
-def stop_reason(choice: Source, told: Told, voice: Voice) -> Any:
-    return tools.stop_reason(choice.get("matched_stop"), told)
-
-
 def _token_ids(choice: Source, told: Told, voice: Voice) -> Any:
     return choice.get("response_token_ids") if told.return_token_ids else None
-
-
-def weight_versions(choice: Source, told: Told, voice: Voice) -> Any:
-    return choice.get("weight_versions") if told.return_weight_versions else None
 
 
 CHOICE: tuple[Key, ...] = (
@@ -99,21 +76,10 @@ CHOICE: tuple[Key, ...] = (
     made("message", _message, "as below"),
     made("logprobs", _logprobs, "vLLM's order; -9999.0 is its minus infinity"),
     made("finish_reason", _finish_reason, "stop where a function was named"),
-    made("stop_reason", stop_reason, "SGLang's matched_stop, null for the end of the sequence"),
+    STOP_REASON,
     made("token_ids", _token_ids, "with return_token_ids"),
-    null("routed_experts", "SGLang tells them beside the choices"),
-    made("weight_versions", weight_versions, "with return_weight_versions"),
+    *CHOICE_TAIL,
 )
-
-
-def _choices(answer: Source, told: Told, voice: Voice) -> Any:
-    """SGLang tells the versions of the weights once for all choices."""
-    versions = (answer.get("metadata") or {}).get("weight_versions")
-    return [rebuild(CHOICE, {**choice, "weight_versions": versions}, told, voice) for choice in answer["choices"]]
-
-
-def _usage(answer: Source, told: Told, voice: Voice) -> Any:
-    return usage.whole(answer["usage"], told, voice)
 
 
 def _prompt_token_ids(answer: Source, told: Told, voice: Voice) -> Any:
@@ -123,20 +89,11 @@ def _prompt_token_ids(answer: Source, told: Told, voice: Voice) -> Any:
 
 
 WHOLE: tuple[Key, ...] = (
-    made("id", told_id, "vLLM's"),
-    same("object"),
-    same("created"),
-    made("model", told_model, "as the client named it"),
-    made("choices", _choices, "as above"),
-    null("service_tier", _NEVER),
-    made("system_fingerprint", fingerprint, "--fingerprint-mode"),
-    made("usage", _usage, "vLLM's keys"),
+    *head(CHOICE),
     renamed("prompt_logprobs", "prompt_logprobs", "SGLang's chat has none"),
     made("prompt_token_ids", _prompt_token_ids, "with return_token_ids"),
-    null("prompt_text", _NEVER),
-    null("kv_transfer_params", _NEVER),
-    null("ec_transfer_params", _NEVER),
-    null("metrics", "with vLLM's --enable-per-request-metrics, which SGLang has not"),
+    null("prompt_text", NEVER),
+    *TAIL,
 )
 
 

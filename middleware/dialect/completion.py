@@ -2,17 +2,13 @@
 Walked for every answer of /v1/completions that is no stream; `completion_stream` has the chunks.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from middleware.dialect import logprobs, usage
-from middleware.dialect.chat import stop_reason, weight_versions
-from middleware.dialect.keys import Json, Key, fingerprint, made, null, rebuild, same, told_id, told_model
+from middleware.dialect import logprobs
+from middleware.dialect.keys import Json, Key, Source, made, null, rebuild, same
+from middleware.dialect.openai import CHOICE_TAIL, STOP_REASON, TAIL, head
 from middleware.dialect.voice import Voice
 from middleware.fields.told import Told
-
-Source = Mapping[str, Any]
-_NEVER = "SGLang has none"
 
 
 def _logprobs(choice: Source, told: Told, voice: Voice) -> Any:
@@ -33,37 +29,13 @@ CHOICE: tuple[Key, ...] = (
     same("text"),
     made("logprobs", _logprobs, "offsets counted; the chosen token first; -9999.0 is vLLM's minus infinity"),
     same("finish_reason"),
-    made("stop_reason", stop_reason, "SGLang's matched_stop, null for the end of the sequence"),
+    STOP_REASON,
     made("token_ids", _token_ids, "with return_token_ids"),
     null("prompt_logprobs", "SGLang tells no ranks"),
     made("prompt_token_ids", _prompt_token_ids, "with return_token_ids"),
-    null("routed_experts", "SGLang tells them beside the choices"),
-    made("weight_versions", weight_versions, "with return_weight_versions"),
+    *CHOICE_TAIL,
 )
-
-
-def _choices(answer: Source, told: Told, voice: Voice) -> Any:
-    versions = (answer.get("metadata") or {}).get("weight_versions")
-    return [rebuild(CHOICE, {**choice, "weight_versions": versions}, told, voice) for choice in answer["choices"]]
-
-
-def _usage(answer: Source, told: Told, voice: Voice) -> Any:
-    return usage.whole(answer["usage"], told, voice)
-
-
-WHOLE: tuple[Key, ...] = (
-    made("id", told_id, "vLLM's"),
-    same("object"),
-    same("created"),
-    made("model", told_model, "as the client named it"),
-    made("choices", _choices, "as above"),
-    null("service_tier", _NEVER),
-    made("system_fingerprint", fingerprint, "--fingerprint-mode"),
-    made("usage", _usage, "vLLM's keys"),
-    null("kv_transfer_params", _NEVER),
-    null("ec_transfer_params", _NEVER),
-    null("metrics", "with vLLM's --enable-per-request-metrics, which SGLang has not"),
-)
+WHOLE: tuple[Key, ...] = (*head(CHOICE), *TAIL)
 
 
 def whole(answer: Source, told: Told, voice: Voice) -> Json:

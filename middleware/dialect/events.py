@@ -2,6 +2,7 @@
 Made by `reply` for a stream that is edited; `chat_stream` and the others say what becomes of an event.
 """
 
+import abc
 import logging
 
 import msgspec
@@ -26,7 +27,7 @@ def line(event: Json) -> bytes:
     return b"data: %b\n\n" % encode(event)
 
 
-class Events:
+class Events(abc.ABC):
     """events.feed(data) for each read, then events.finish(), or events.cut() if the engine failed in the middle."""
 
     __slots__ = ("_given_up", "_pending", "_size")
@@ -75,8 +76,8 @@ class Events:
             log.warning("an event of SGLang's was sent on as it came: %s", type(exc).__name__)
             return event + END
 
-    def edited(self, event: bytes) -> bytes:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def edited(self, event: bytes) -> bytes: ...
 
     def held(self) -> bytes:
         """Events that wait for what comes behind them."""

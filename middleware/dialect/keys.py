@@ -1,5 +1,5 @@
 """The shape of the tables of answers: for each object of vLLM's, its keys in vLLM's order and where each comes from.
-The tables are in `chat`, `completion`, `usage`, `responses` and `messages`; `rebuild` walks them.
+The tables are in `chat`, `completion`, `openai`, `usage`, `responses` and `messages`; `rebuild` walks them.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,8 +10,10 @@ from middleware.dialect.voice import Voice
 from middleware.fields.told import Told
 
 Json = dict[str, Any]
+Source = Mapping[str, Any]
+NEVER = "SGLang has none"
 # From SGLang's object, what the request asked for, and what holds for the server.
-Maker = Callable[[Mapping[str, Any], Told, Voice], Any]
+Maker = Callable[[Source, Told, Voice], Any]
 # What a maker returns for a key that is not there this time.
 ABSENT: Any = object()
 
@@ -41,7 +43,7 @@ def made(name: str, maker: Maker, why: str) -> Key:
     return Key(name, maker=maker, why=why)
 
 
-def rebuild(keys: tuple[Key, ...], source: Mapping[str, Any], told: Told, voice: Voice) -> Json:
+def rebuild(keys: tuple[Key, ...], source: Source, told: Told, voice: Voice) -> Json:
     """Of SGLang's object only what the table names; a source that is not there is null."""
     rebuilt: Json = {}
     for key in keys:
@@ -51,13 +53,13 @@ def rebuild(keys: tuple[Key, ...], source: Mapping[str, Any], told: Told, voice:
     return rebuilt
 
 
-def told_model(source: Mapping[str, Any], told: Told, voice: Voice) -> Any:
+def told_model(source: Source, told: Told, voice: Voice) -> Any:
     return told.model or voice.model or source["model"]
 
 
-def told_id(source: Mapping[str, Any], told: Told, voice: Voice) -> Any:
+def told_id(source: Source, told: Told, voice: Voice) -> Any:
     return told.id or source["id"]
 
 
-def fingerprint(source: Mapping[str, Any], told: Told, voice: Voice) -> Any:
+def fingerprint(source: Source, told: Told, voice: Voice) -> Any:
     return voice.fingerprint

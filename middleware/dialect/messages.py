@@ -3,17 +3,15 @@ Used by `reply`; its errors, in Anthropic's envelope, are in `errors`.
 """
 
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
 from middleware.dialect.events import DATA, END, Events, decode, encode
-from middleware.dialect.keys import Json, Key, made, rebuild, same, told_id, told_model
+from middleware.dialect.keys import Json, Key, Source, made, rebuild, same, told_id, told_model
 from middleware.dialect.scrub import scrubbed
 from middleware.dialect.tools import FORCED, call_id
 from middleware.dialect.voice import Voice
 from middleware.fields.told import Told
 
-Source = Mapping[str, Any]
 _PING = b"event: ping"
 _PIECES = (b"event: content_block_delta", b"event: content_block_stop", _PING)
 _BLOCK = b"event: content_block_start"

@@ -3,18 +3,15 @@ The response's id is the one that SGLang was given, so that it finds a stored re
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from middleware.dialect.errors import retold_error
 from middleware.dialect.events import DATA, END, Events, decode, encode
-from middleware.dialect.keys import Json, Key, made, null, rebuild, same, told_id, told_model
+from middleware.dialect.keys import NEVER, Json, Key, Source, made, null, rebuild, same, told_id, told_model
 from middleware.dialect.voice import Voice
 from middleware.fields.asked import HEADROOM
 from middleware.fields.told import Told
 
-Source = Mapping[str, Any]
-_NEVER = "SGLang has none"
 # Of items: SGLang's with a whole UUID, vLLM's with half of one.
 _LONG_ID = re.compile(r"[a-z]+_[0-9a-f]{32}")
 HALF = 16
@@ -128,9 +125,9 @@ WHOLE: tuple[Key, ...] = (
     same("max_tool_calls"),
     same("previous_response_id"),
     same("prompt"),
-    null("prompt_cache_options", _NEVER),
+    null("prompt_cache_options", NEVER),
     same("prompt_cache_key"),
-    null("prompt_cache_retention", _NEVER),
+    null("prompt_cache_retention", NEVER),
     made("reasoning", _or_null("reasoning"), "null where the client gave none"),
     same("safety_identifier"),
     made("service_tier", _service_tier, "auto where the client gave none"),
@@ -142,10 +139,10 @@ WHOLE: tuple[Key, ...] = (
     same("user"),
     made("presence_penalty", _zero("presence_penalty"), "0.0 where the client gave none"),
     made("frequency_penalty", _zero("frequency_penalty"), "0.0 where the client gave none"),
-    null("kv_transfer_params", _NEVER),
-    null("ec_transfer_params", _NEVER),
-    null("input_messages", _NEVER),
-    null("output_messages", _NEVER),
+    null("kv_transfer_params", NEVER),
+    null("ec_transfer_params", NEVER),
+    null("input_messages", NEVER),
+    null("output_messages", NEVER),
 )
 
 

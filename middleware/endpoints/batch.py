@@ -72,12 +72,8 @@ async def _forever() -> Any:
 
 
 def _conversations(form: Form) -> list[Any]:
-    if "messages" not in form.body:
-        form.missing("messages")
-        return []
-    given = form.body["messages"]
-    if not isinstance(given, list):
-        form.wrong("list_type", "messages", "Input should be a valid list", given)
+    given = form.items("messages")
+    if given is None:
         return []
     for at, messages in enumerate(given):
         if not isinstance(messages, list):

@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from middleware import pooling, tokens
+from middleware import pooling
 from middleware.calls import Calls, while_connected
 from middleware.context import Context
 from middleware.form import Form, json_object
@@ -42,9 +42,7 @@ async def classify(context: Context, request: Request) -> Response:
 
 async def _classes(context: Context, body: dict[str, Any], given: Inputs, asked: Common, *, chat: bool) -> _Classes:
     if chat:
-        generation = body.get("add_generation_prompt") is True
-        special = body.get("add_special_tokens") is True
-        given = [await tokens.of_chat(context, body, generation=generation, special=special)]
+        given = await pooling.of_chat(context, body)
     ready = await pooling.prepared(context, given, asked)
     if ready and isinstance(ready[0], list):
         # SGLang's /v1/classify takes the ids of one input only.

@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from middleware import pooling, tokens, vectors
+from middleware import pooling, vectors
 from middleware.calls import while_connected
 from middleware.context import Context
 from middleware.errors import bad_request, bad_value
@@ -68,9 +68,7 @@ async def _vectors(
     context: Context, body: dict[str, Any], given: Inputs, asked: Common, encoding: str, *, chat: bool
 ) -> Vectors:
     if chat:
-        special = body.get("add_special_tokens") is True
-        generation = body.get("add_generation_prompt") is True
-        given = [await tokens.of_chat(context, body, generation=generation, special=special)]
+        given = await pooling.of_chat(context, body)
     return await pooling.embed(context, given, asked, encoding)
 
 

@@ -111,14 +111,8 @@ def _side(form: Form, name: str, *, many: bool) -> Any:
 
 
 def _labels(form: Form) -> list[int]:
-    if "label_token_ids" not in form.body:
-        form.missing("label_token_ids")
-        return []
-    value = form.body["label_token_ids"]
-    if not isinstance(value, list):
-        form.wrong("list_type", "label_token_ids", "Input should be a valid list", value)
-        return []
-    numbers = [form.as_integer(f"label_token_ids.{at}", item) for at, item in enumerate(value)]
+    given = form.items("label_token_ids") or ()
+    numbers = [form.as_integer(f"label_token_ids.{at}", item) for at, item in enumerate(given)]
     return [number for number in numbers if number is not None]
 
 

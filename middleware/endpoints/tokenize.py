@@ -91,13 +91,7 @@ async def detokenize(context: Context, request: Request) -> Response:
 
 
 def _ids(form: Form) -> list[int]:
-    given = form.body.get("tokens")
-    if "tokens" not in form.body:
-        form.missing("tokens")
-        return []
-    if not isinstance(given, list):
-        form.wrong("list_type", "tokens", "Input should be a valid list", given)
-        return []
+    given = form.items("tokens") or []
     if all(type(number) is int for number in given) and (not given or (min(given) >= 0 and max(given) <= LARGEST_ID)):
         return given
     ids = []

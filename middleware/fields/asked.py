@@ -7,7 +7,7 @@ from typing import Any
 from middleware.errors import Refused, bad_request, bad_value, error
 from middleware.fields import trust
 from middleware.fields.draft import Draft
-from middleware.fields.kinds import Errors, Kind, missing, one_of
+from middleware.fields.kinds import Errors, FieldType, missing, one_of
 
 INPUT = "input"
 TEXT = "text"
@@ -69,7 +69,7 @@ def _choice(value: Any, loc: str, errors: Errors) -> Any:
 
 
 _WORDS = one_of("none", "auto", "required")
-CHOICE = Kind("tool choice", _choice)
+CHOICE = FieldType("tool choice", _choice)
 
 
 def as_text_format(draft: Draft, name: str, given: Any) -> None:

@@ -3,20 +3,13 @@ Part of both tables; vLLM took guided_* until 0.11 and structured_outputs since,
 """
 
 from middleware.fields.record import Field, convert, drop
-from middleware.fields.structured import (
-    guided_choice,
-    guided_grammar,
-    guided_json,
-    guided_regex,
-    guided_whitespace_pattern,
-    structured_outputs,
-)
+from middleware.fields.structured import guided, guided_whitespace_pattern, structured_outputs
 
 GUIDED: tuple[Field, ...] = (
-    convert("guided_json", guided_json, "response_format json_schema"),
-    convert("guided_regex", guided_regex, "regex"),
-    convert("guided_choice", guided_choice, "regex: the strings, escaped, as alternatives"),
-    convert("guided_grammar", guided_grammar, "ebnf, if it is GBNF"),
+    convert("guided_json", guided("json"), "response_format json_schema"),
+    convert("guided_regex", guided("regex"), "regex"),
+    convert("guided_choice", guided("choice"), "regex: the strings, escaped, as alternatives"),
+    convert("guided_grammar", guided("grammar"), "ebnf, if it is GBNF"),
     convert("structured_outputs", structured_outputs, "whichever of these it asks for"),
     drop("guided_decoding_backend", "SGLang has one for the whole server: --grammar-backend"),
     # After the others: alone it asks for nothing.

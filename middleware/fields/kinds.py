@@ -29,13 +29,13 @@ LARGEST_FLOAT = int(sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FieldType:
     name: str
     read: Reader
     null: bool = True  # Whether null is the same as nothing.
 
 
-def never_null(kind: Kind) -> Kind:
+def never_null(kind: FieldType) -> FieldType:
     return replace(kind, null=False)
 
 
@@ -126,38 +126,31 @@ def _bool(value: Any, loc: str, errors: Errors) -> Any:
     return value
 
 
-def _str(value: Any, loc: str, errors: Errors) -> Any:
-    if not isinstance(value, str):
-        wrong(errors, "string_type", loc, "Input should be a valid string", value)
-    return value
+def _instance(of: type, kind: str, words: str) -> Reader:
+    def read(value: Any, loc: str, errors: Errors) -> Any:
+        if not isinstance(value, of):
+            wrong(errors, kind, loc, f"Input should be a valid {words}", value)
+        return value
 
-
-def _list(value: Any, loc: str, errors: Errors) -> Any:
-    if not isinstance(value, list):
-        wrong(errors, "list_type", loc, "Input should be a valid list", value)
-    return value
-
-
-def _dict(value: Any, loc: str, errors: Errors) -> Any:
-    if not isinstance(value, dict):
-        wrong(errors, "dict_type", loc, "Input should be a valid dictionary", value)
-    return value
+    return read
 
 
 def _any(value: Any, loc: str, errors: Errors) -> Any:
     return value
 
 
-ANY = Kind("any", _any)
-INT = Kind("int", _int)
-FLOAT = Kind("float", _float)
-BOOL = Kind("bool", _bool)
-STR = Kind("str", _str)
-LIST = Kind("list", _list)
-DICT = Kind("dict", _dict)
+ANY = FieldType("any", _any)
+INT = FieldType("int", _int)
+FLOAT = FieldType("float", _float)
+BOOL = FieldType("bool", _bool)
+STR = FieldType("str", _instance(str, "string_type", "string"))
+LIST = FieldType("list", _instance(list, "list_type", "list"))
+DICT = FieldType("dict", _instance(dict, "dict_type", "dictionary"))
+# Where pydantic has a model of its own for it.
+OBJECT = FieldType("object", _instance(dict, "model_attributes_type", "dictionary or object to extract fields from"))
 
 
-def bounded(kind: Kind, ge: int | None = None, le: int | None = None) -> Kind:
+def bounded(kind: FieldType, ge: int | None = None, le: int | None = None) -> FieldType:
     def read(value: Any, loc: str, errors: Errors) -> Any:
         known = len(errors)
         value = kind.read(value, loc, errors)
@@ -169,10 +162,10 @@ def bounded(kind: Kind, ge: int | None = None, le: int | None = None) -> Kind:
             wrong(errors, "less_than_equal", loc, f"Input should be less than or equal to {le}", value, le=le)
         return value
 
-    return Kind(kind.name, read, kind.null)
+    return FieldType(kind.name, read, kind.null)
 
 
-def one_of(*words: str) -> Kind:
+def one_of(*words: str) -> FieldType:
     quoted = [f"'{word}'" for word in words]
     expected = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
@@ -181,27 +174,27 @@ def one_of(*words: str) -> Kind:
             wrong(errors, "literal_error", loc, f"Input should be {expected}", value, expected=expected)
         return value
 
-    return Kind("literal", read)
+    return FieldType("literal", read)
 
 
-def list_of(kind: Kind) -> Kind:
+def list_of(kind: FieldType) -> FieldType:
     def read(value: Any, loc: str, errors: Errors) -> Any:
-        if not isinstance(_list(value, loc, errors), list):
+        if not isinstance(LIST.read(value, loc, errors), list):
             return value
         items = [kind.read(item, f"{loc}.{place}", errors) for place, item in enumerate(value)]
         return value if all(map(_same, items, value)) else items
 
-    return Kind(f"list[{kind.name}]", read)
+    return FieldType(f"list[{kind.name}]", read)
 
 
-def dict_of(kind: Kind) -> Kind:
+def dict_of(kind: FieldType) -> FieldType:
     def read(value: Any, loc: str, errors: Errors) -> Any:
-        if not isinstance(_dict(value, loc, errors), dict):
+        if not isinstance(DICT.read(value, loc, errors), dict):
             return value
         items = {key: kind.read(item, f"{loc}.{key}", errors) for key, item in value.items()}
         return value if all(map(_same, items.values(), value.values())) else items
 
-    return Kind(f"dict[{kind.name}]", read)
+    return FieldType(f"dict[{kind.name}]", read)
 
 
 def _same(one: object, other: object) -> bool:

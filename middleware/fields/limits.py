@@ -9,7 +9,7 @@ import msgspec
 
 from middleware.errors import bad_request, bad_value
 from middleware.fields.draft import Draft
-from middleware.fields.kinds import LIST, STR, Errors, Kind, list_of, schema_error, wrong
+from middleware.fields.kinds import LIST, STR, Errors, FieldType, list_of, schema_error, wrong
 
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 # Of texts or of lists of numbers: a list of numbers is one prompt.
@@ -31,7 +31,7 @@ def _stop(value: Any, loc: str, errors: Errors) -> Any:
     return LIST.read(value, loc, errors)
 
 
-STOP = Kind("str|list[str]", _stop)
+STOP = FieldType("str|list[str]", _stop)
 
 
 def stop_strings(draft: Draft, name: str, given: Any) -> None:

@@ -4,7 +4,7 @@ Repairs of the tables: a body that names none is searched for the names as bytes
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from middleware.errors import bad_request
@@ -17,7 +17,6 @@ URL_KEYS = frozenset({"image_url", "video_url", "audio_url"})
 DATA_KEYS = frozenset({"tool_calls", "tools", "function_call"})
 # How these keys begin to show in bytes. Three plain searches: one regular expression took 5 times as long.
 _CONTENT = (b'_url"', b'"source"')
-_EMBEDDED = (b'"image"', b'"video"')
 # A key may be written with escapes: those of letters and underscores are looked for too.
 _ESCAPE = b"\\u00"
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
@@ -26,11 +25,16 @@ _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 KINDS = {"image_data": "image/jpeg", "video_data": "video/mp4", "audio_data": "audio/wav"}
 # One class and nothing behind it: with two that overlap, 60 KB of blanks took twelve seconds of every stream's time.
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
-_EMBEDDED_KINDS = {"image": KINDS["image_data"], "video": KINDS["video_data"]}
 # Names for the caches, which all clients share.
 _NAMES = frozenset({"content_hash", "hash"})
 # What holds the medium in an object that stands for one; the empty kind is the field's.
-_SOURCE_KINDS = {**_EMBEDDED_KINDS, "audio": KINDS["audio_data"], "url": "", "path": ""}
+_SOURCE_KINDS = {
+    "image": KINDS["image_data"],
+    "video": KINDS["video_data"],
+    "audio": KINDS["audio_data"],
+    "url": "",
+    "path": "",
+}
 
 
 def in_content(*names: str) -> Repair:
@@ -38,7 +42,7 @@ def in_content(*names: str) -> Repair:
 
     def repair(draft: Draft) -> None:
         for name in names:
-            if _may_name(draft, name, _CONTENT):
+            if _may_name(draft, name):
                 _look_through(draft.value(name), draft.policy.local_media_path)
 
     return repair
@@ -58,27 +62,19 @@ def in_images(draft: Draft) -> None:
         _rewrite(draft, "images", functools.partial(_settled, kind=KINDS["image_data"], folder=folder))
 
 
-def in_embedding_input(draft: Draft) -> None:
-    """Inputs of an embedding model that are objects of a text, an image and a video."""
-    if _may_name(draft, "input", _EMBEDDED):
-        _rewrite(
-            draft, "input", functools.partial(_in_objects, kinds=_EMBEDDED_KINDS, folder=draft.policy.local_media_path)
-        )
-
-
 def in_vertex(draft: Draft) -> None:
     """Vertex AI's requests: instances, and parameters that become fields of /generate."""
     for name in ("instances", "parameters"):
         if name in draft.fields:
-            _rewrite(draft, name, functools.partial(_in_objects, kinds=KINDS, folder=draft.policy.local_media_path))
+            _rewrite(draft, name, functools.partial(_in_objects, folder=draft.policy.local_media_path))
 
 
-def _may_name(draft: Draft, name: str, marks: tuple[bytes, ...]) -> bool:
+def _may_name(draft: Draft, name: str) -> bool:
     raw = draft.fields.get(name)
     if raw is None:
         return False
     text = bytes(raw)
-    return any(mark in text for mark in marks) or (_ESCAPE in text and _ESCAPED_ASCII.search(text) is not None)
+    return any(mark in text for mark in _CONTENT) or (_ESCAPE in text and _ESCAPED_ASCII.search(text) is not None)
 
 
 def _look_through(value: Any, folder: str) -> None:
@@ -110,11 +106,11 @@ def _rewrite(draft: Draft, name: str, settle: Callable[[Any], Any]) -> None:
         draft.replace(name, settled)
 
 
-def _in_objects(value: Any, kinds: Mapping[str, str], folder: str) -> Any:
+def _in_objects(value: Any, folder: str) -> Any:
     if isinstance(value, list):
-        return [_in_objects(item, kinds, folder) for item in value]
+        return [_in_objects(item, folder) for item in value]
     if isinstance(value, dict):
-        return {key: _settled(item, kinds[key], folder) if key in kinds else item for key, item in value.items()}
+        return {key: _settled(item, KINDS[key], folder) if key in KINDS else item for key, item in value.items()}
     return value
 
 

@@ -20,7 +20,7 @@ _PATHS = (
 
 
 def _named(draft: Draft, server: Server) -> None:
-    model = server.model_by(draft.policy)
+    model = server.model
     name = draft.value(MODEL)
     if not isinstance(name, str) or not name:
         if MODEL in draft.fields:
@@ -49,7 +49,7 @@ def adapters_known(draft: Draft, server: Server) -> None:
         if LORA in draft.fields:
             draft.drop(LORA)
         return
-    model = server.model_by(draft.policy)
+    model = server.model
     for path in given if isinstance(given, list) else [given]:
         if path is not None and (not isinstance(path, str) or model.adapter(path) is None):
             raise bad_value(f"The lora adapter '{shown(path)}' cannot be found.", LORA)
@@ -57,7 +57,7 @@ def adapters_known(draft: Draft, server: Server) -> None:
 
 def _fits(draft: Draft, server: Server) -> None:
     """No answer is longer than the context; one that does not fit beside its prompt is SGLang's to find out."""
-    limit = server.model_by(draft.policy).context_length
+    limit = server.model.context_length
     if limit is None:
         return
     for name in ("max_completion_tokens", "max_tokens"):

@@ -16,7 +16,7 @@ from middleware.fields.kinds import (
     INT64,
     STR,
     Errors,
-    Kind,
+    FieldType,
     bounded,
     dict_of,
     list_of,
@@ -25,7 +25,7 @@ from middleware.fields.kinds import (
 from middleware.fields.native_sampling import SAMPLING_PARAMS, WHOLE, sampling_params
 from middleware.fields.record import Field, Table, check, same
 from middleware.fields.sglang import BOTH
-from middleware.fields.told import Kind as Answer
+from middleware.fields.told import Kind
 from middleware.fields.typed import becomes, ignored, takes, unless_nothing
 from middleware.fields.unknown import unknown_to
 
@@ -36,18 +36,18 @@ OWN_EMBEDDINGS = "embeddings of the request's own are not taken: one of another 
 _NATURAL = bounded(WHOLE, ge=0)
 
 
-def _each(kind: Kind) -> Kind:
+def _each(kind: FieldType) -> FieldType:
     """For all prompts, or a list of one for each."""
 
     def one(value: Any, loc: str, errors: Errors) -> Any:
         return value if value is None else kind.read(value, loc, errors)
 
-    many = list_of(Kind(kind.name, one))
+    many = list_of(FieldType(kind.name, one))
 
     def read(value: Any, loc: str, errors: Errors) -> Any:
         return (many if isinstance(value, list) else kind).read(value, loc, errors)
 
-    return Kind(kind.name, read)
+    return FieldType(kind.name, read)
 
 
 def _hidden(value: Any, loc: str, errors: Errors) -> Any:
@@ -120,7 +120,11 @@ GENERATED: tuple[Field, ...] = (
         "within the vocabulary, no more than --max-logprobs",
         then=_of_tokens,
     ),
-    takes("return_hidden_states", _each(Kind("hidden states", _hidden)), "SGLang refuses what it was not started with"),
+    takes(
+        "return_hidden_states",
+        _each(FieldType("hidden states", _hidden)),
+        "SGLang refuses what it was not started with",
+    ),
     takes("return_sampling_mask", _each(BOOL)),
     takes("sampling_logprobs_mode", _each(STR)),
     *(takes(name, BOOL) for name in ("stream", "return_text_in_logprobs", "return_flat_raw_top_logprobs")),
@@ -170,13 +174,13 @@ _ENCODED: tuple[Field, ...] = (
 
 NATIVE = Table(
     "generate",
-    answer=Answer.NATIVE,
+    answer=Kind.NATIVE,
     fields=GENERATED,
     repairs=(unknown_to(GENERATED, SAMPLING_PARAMS), names.adapter_given, media.in_data, sampling_params),
 )
 ENCODE = Table(
     "encode",
-    answer=Answer.NATIVE,
+    answer=Kind.NATIVE,
     fields=_ENCODED,
     repairs=(unknown_to(_ENCODED), names.adapter_given, media.in_data),
 )

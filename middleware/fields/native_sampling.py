@@ -19,7 +19,7 @@ from middleware.fields.kinds import (
     INT64,
     STR,
     Errors,
-    Kind,
+    FieldType,
     bounded,
     dict_of,
     list_of,
@@ -44,7 +44,7 @@ def _number(value: Any, loc: str, errors: Errors) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-WHOLE = Kind("int", _number)
+WHOLE = FieldType("int", _number)
 _NATURAL = bounded(WHOLE, ge=0)
 
 

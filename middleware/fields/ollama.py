@@ -10,7 +10,7 @@ from middleware.fields.draft import Draft
 from middleware.fields.kinds import DICT
 from middleware.fields.native_sampling import LENGTH, PARAMS
 from middleware.fields.record import Table
-from middleware.fields.told import Kind as Answer
+from middleware.fields.told import Kind
 from middleware.fields.typed import takes
 
 PREDICT = "num_predict"
@@ -42,5 +42,5 @@ def _capped(draft: Draft) -> None:
         draft.replace("options", {**options, PREDICT: cap})
 
 
-OLLAMA = Table("ollama", answer=Answer.NATIVE, fields=(takes("options", DICT, "of those there are", then=_options),),
+OLLAMA = Table("ollama", answer=Kind.NATIVE, fields=(takes("options", DICT, "of those there are", then=_options),),
                repairs=(_capped,))  # fmt: skip

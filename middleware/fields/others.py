@@ -14,8 +14,7 @@ from middleware.fields.kinds import (
     INT,
     STR,
     Errors,
-    Kind,
-    dict_of,
+    FieldType,
     missing,
     never_null,
     schema_error,
@@ -23,7 +22,7 @@ from middleware.fields.kinds import (
 )
 from middleware.fields.record import Table, check, drop
 from middleware.fields.sampling import Sampling
-from middleware.fields.told import Kind as Answer
+from middleware.fields.told import Kind
 from middleware.fields.typed import becomes, ignored, takes
 
 _TEMPLATES = (
@@ -31,10 +30,6 @@ _TEMPLATES = (
         "chat_template_kwargs", DICT, "with --trust-request-chat-template a template too", then=trust.template_kwargs
     ),
     becomes("chat_template", STR, trust.template, "chat_template_kwargs, with --trust-request-chat-template"),
-)
-_MEDIA_KWARGS = (
-    takes("mm_processor_kwargs", DICT, "with --trust-request-mm-kwargs", then=trust.processor_kwargs),
-    takes("media_io_kwargs", dict_of(DICT), "refused: SGLang has no such thing", then=trust.media_kwargs),
 )
 
 
@@ -47,7 +42,7 @@ def _positive(value: Any, loc: str, errors: Errors) -> Any:
     return value
 
 
-POSITIVE = never_null(Kind("positive int", _positive))
+POSITIVE = never_null(FieldType("positive int", _positive))
 
 
 def _required(draft: Draft) -> None:
@@ -70,7 +65,7 @@ _NOT_ANTHROPICS = ("frequency_penalty", "presence_penalty", "repetition_penalty"
 
 MESSAGES = Table(
     "messages",
-    answer=Answer.MESSAGE,
+    answer=Kind.MESSAGE,
     fields=(
         takes("max_tokens", POSITIVE),
         takes("stream", BOOL),
@@ -95,9 +90,7 @@ MESSAGES = Table(
         Bounds(),
     ),
 )
-COUNTED = Table("count_tokens", answer=Answer.MESSAGE, repairs=(names.named, media.in_content("messages", "system")))
+COUNTED = Table("count_tokens", answer=Kind.MESSAGE, repairs=(names.named, media.in_content("messages", "system")))
 TOKENIZE = Table("tokenize", fields=_TEMPLATES, repairs=(media.in_content("messages"),))
-EMBEDDINGS = Table("embeddings", fields=_MEDIA_KWARGS, repairs=(media.in_embedding_input,))
-RERANK = Table("rerank", fields=_MEDIA_KWARGS, repairs=(media.in_content("query", "documents"),))
 DECISIONS = Table("decisions", fields=_TEMPLATES, repairs=(media.in_images,))
 DETOKENIZE = Table("detokenize", fields=(check("tokens", tokens.prompt_ids, "no others than the vocabulary's"),))

@@ -74,7 +74,3 @@ def drop(name: str, why: str) -> Field:
 def refuse(name: str, why: str) -> Field:
     """`why` is what the client reads."""
     return Field(name, Action.REFUSE, why)
-
-
-# A body of which nothing is decided but that it is a JSON object.
-CHECKED = Table("checked")

@@ -6,12 +6,10 @@ from typing import Any
 
 from middleware.errors import bad_value
 from middleware.fields.draft import Draft
-from middleware.fields.kinds import BOOL, DICT, STR, Errors, Kind, wrong
+from middleware.fields.kinds import BOOL, DICT, OBJECT, STR, Errors, FieldType, wrong
 from middleware.fields.params import no_kind
 from middleware.fields.structured import CONSTRAINTS
 
-FORMAT_FIELD = "response_format"
-_OBJECT = "Input should be a valid dictionary or object to extract fields from"
 _PLAIN = ("text", "json_object", "json_schema")
 
 
@@ -37,7 +35,7 @@ def _format(value: Any, loc: str, errors: Errors) -> Any:
     """One of three forms: each says why the value is not of it."""
     if not isinstance(value, dict):
         for _ in range(3):
-            wrong(errors, "model_attributes_type", loc, _OBJECT, value)
+            OBJECT.read(value, loc, errors)
         return value
     if value.get("type") == "structural_tag":
         return value
@@ -70,7 +68,7 @@ def _plain(value: dict[str, Any], loc: str, errors: Errors) -> None:
         return
     at = f"{loc}.json_schema"
     if not isinstance(schema, dict):
-        wrong(errors, "model_attributes_type", at, _OBJECT, schema)
+        OBJECT.read(schema, at, errors)
         return
     if "name" in schema:
         STR.read(schema["name"], f"{at}.name", errors)
@@ -81,7 +79,7 @@ def _plain(value: dict[str, Any], loc: str, errors: Errors) -> None:
             kind.read(schema[name], f"{at}.{name}", errors)
 
 
-FORMAT = Kind("response format", _format)
+FORMAT = FieldType("response format", _format)
 
 
 def settled(draft: Draft, name: str, given: Any) -> None:

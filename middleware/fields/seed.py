@@ -15,13 +15,13 @@ def _seeded(draft: Draft, server: Server) -> None:
     if draft.number(SEED) == NO_SEED:
         draft.drop(SEED)
     elif not draft.policy.deterministic:
-        server.count(SEED)
+        server.tally.count(SEED)
 
 
 def _unseeded(draft: Draft, server: Server) -> None:
     """SGLang's /v1/responses has no such field."""
     if SEED in draft.fields:
-        server.count(SEED)
+        server.tally.count(SEED)
         draft.drop(SEED)
 
 

@@ -73,9 +73,3 @@ RESPONSES: tuple[Field, ...] = (
     takes("extra_key", STR, _OWN),
     *(field for field in BOTH if field.name.startswith(("bootstrap", "disagg", "routed_dp", "data_parallel"))),
 )
-
-EMBEDDINGS: tuple[Field, ...] = (
-    *(field for field in BOTH if field.name in ("rid", "lora_path")),
-    unless_nothing("embed_overrides", ANY, "embeddings of the request's own stand in no prompt"),
-    unless_nothing("embed_override_token_id", INT, "embeddings of the request's own stand in no prompt", nothing=("",)),
-)

@@ -9,6 +9,7 @@ import msgspec
 from middleware.errors import bad_request
 from middleware.fields.draft import Draft
 from middleware.fields.params import no_kind, several_kinds
+from middleware.fields.record import Converter
 
 # What a regular expression gives a meaning to. re.escape would also escape blanks and the like, which Rust's
 # regular expressions (llguidance) refuse and xgrammar 0.2.7 warns about for each token.
@@ -30,20 +31,8 @@ CONSTRAINTS = ("response_format", "regex", "ebnf", "json_schema")
 _TWO_KINDS = "You can only use one kind of constraints for structured outputs ('json', 'regex' or 'choice')."
 
 
-def guided_json(draft: Draft, name: str) -> None:
-    _constrain(draft, "json", _take(draft, name), name)
-
-
-def guided_regex(draft: Draft, name: str) -> None:
-    _constrain(draft, "regex", _take(draft, name), name)
-
-
-def guided_choice(draft: Draft, name: str) -> None:
-    _constrain(draft, "choice", _take(draft, name), name)
-
-
-def guided_grammar(draft: Draft, name: str) -> None:
-    _constrain(draft, "grammar", _take(draft, name), name)
+def guided(kind: str) -> Converter:
+    return lambda draft, name: _constrain(draft, kind, _take(draft, name), name)
 
 
 def structural_tag(draft: Draft, name: str) -> None:

@@ -1,5 +1,5 @@
 """Counts of the requests that ask for what SGLang does not do and vLLM does, with one line in the log for each kind.
-Owned by `middleware.app`; repairs that count get it through `fields.bound`.
+Owned by the `Server` of `fields.bound`; repairs that count get it from there.
 """
 
 import logging

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from middleware.errors import bad_request, bad_value
 from middleware.fields.bound import Asking, Server
 from middleware.fields.draft import Draft
-from middleware.fields.kinds import BOOL, DICT, STR, Errors, Kind, list_of, shown, wrong
+from middleware.fields.kinds import BOOL, DICT, OBJECT, STR, Errors, FieldType, list_of, shown, wrong
 from middleware.fields.tally import TOOLS
 
 CHOICE = "tool_choice"
@@ -62,9 +62,7 @@ def _name(tool: object) -> object:
 
 def _tool(value: Any, loc: str, errors: Errors) -> Any:
     if not isinstance(value, dict):
-        msg = "Input should be a valid dictionary or object to extract fields from"
-        wrong(errors, "model_attributes_type", loc, msg, value)
-        return value
+        return OBJECT.read(value, loc, errors)
     if value.get("type", "function") != "function":
         msg = "Input should be 'function'"
         wrong(errors, "literal_error", f"{loc}.type", msg, value["type"], expected="'function'")
@@ -72,8 +70,7 @@ def _tool(value: Any, loc: str, errors: Errors) -> Any:
     if "function" not in value:
         wrong(errors, "missing", f"{loc}.function", "Field required", value)
     elif not isinstance(function, dict):
-        msg = "Input should be a valid dictionary or object to extract fields from"
-        wrong(errors, "model_attributes_type", f"{loc}.function", msg, function)
+        OBJECT.read(function, f"{loc}.function", errors)
     else:
         _function(function, f"{loc}.function", errors)
     return value
@@ -89,14 +86,14 @@ def _function(function: dict[str, Any], loc: str, errors: Errors) -> None:
             kind.read(value, f"{loc}.{member}", errors)
 
 
-TOOL_LIST = list_of(Kind("tool", _tool))
+TOOL_LIST = list_of(FieldType("tool", _tool))
 
 
 def _choice(value: Any, loc: str, errors: Errors) -> Any:
     return value if isinstance(value, str) else DICT.read(value, loc, errors)
 
 
-TOOL_CHOICE = Kind("tool choice", _choice)
+TOOL_CHOICE = FieldType("tool choice", _choice)
 
 
 def _parsable(draft: Draft, server: Server) -> None:
@@ -107,7 +104,7 @@ def _parsable(draft: Draft, server: Server) -> None:
     choice = draft.value(CHOICE) or "auto"
     if choice == "none" or (choice != "auto" and policy.tool_parser):
         return
-    server.count(TOOLS)
+    server.tally.count(TOOLS)
     if choice == "auto":
         raise bad_request('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set')
     told = f'function "{choice["function"]["name"]}"' if isinstance(choice, dict) else f'"{choice}"'

@@ -8,7 +8,7 @@ from typing import Any
 
 from middleware.errors import bad_value
 from middleware.fields.draft import Draft
-from middleware.fields.kinds import Errors, Kind, schema_error
+from middleware.fields.kinds import Errors, FieldType, schema_error
 from middleware.fields.record import Action, Converter, Field
 
 # What a value is looked at for once it is of its kind: refuses it, or puts another in its place.
@@ -17,7 +17,7 @@ Then = Callable[[Draft, str, Any], None]
 NOTHING: tuple[object, ...] = (False, 0, "", [], {})
 
 
-def read(draft: Draft, name: str, kind: Kind) -> Any:
+def read(draft: Draft, name: str, kind: FieldType) -> Any:
     """The value as vLLM reads it; None where there is none, and then the field is gone."""
     value = draft.value(name)
     loc = f"body.{name}"
@@ -37,7 +37,7 @@ def read(draft: Draft, name: str, kind: Kind) -> Any:
 class Typed:
     """A converter: the kind of the value, and what else is asked of it."""
 
-    kind: Kind
+    kind: FieldType
     then: Then | None = None
 
     def __call__(self, draft: Draft, name: str) -> None:
@@ -50,7 +50,7 @@ class Typed:
 class Unless:
     """Refused, except for values that ask for nothing."""
 
-    kind: Kind
+    kind: FieldType
     why: str
     nothing: tuple[object, ...] = NOTHING
 
@@ -63,14 +63,14 @@ class Unless:
         draft.drop(name)
 
 
-def takes(name: str, kind: Kind, why: str = "the same", then: Then | None = None) -> Field:
+def takes(name: str, kind: FieldType, why: str = "the same", then: Then | None = None) -> Field:
     """SGLang's by the same name."""
     return Field(name, Action.CHECK, why, converter=Typed(kind, then))
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    kind: Kind
+    kind: FieldType
     before: Converter
     then: Then | None = None
 
@@ -80,26 +80,26 @@ class Before:
             Typed(self.kind, self.then)(draft, name)
 
 
-def first(name: str, kind: Kind, before: Converter, why: str, then: Then | None = None) -> Field:
+def first(name: str, kind: FieldType, before: Converter, why: str, then: Then | None = None) -> Field:
     """The same, but vLLM has something to say before it looks at the kind."""
     return Field(name, Action.CHECK, why, converter=Before(kind, before, then))
 
 
-def becomes(name: str, kind: Kind, then: Then, why: str) -> Field:
+def becomes(name: str, kind: FieldType, then: Then, why: str) -> Field:
     """Another field of SGLang's: `then` takes it out and puts that in."""
     return Field(name, Action.CONVERT, why, converter=Typed(kind, then))
 
 
-def ignored(name: str, kind: Kind, why: str) -> Field:
+def ignored(name: str, kind: FieldType, why: str) -> Field:
     return Field(name, Action.DROP, why, converter=Typed(kind, _drop))
 
 
-def ours(name: str, kind: Kind, why: str) -> Field:
+def ours(name: str, kind: FieldType, why: str) -> Field:
     """Done by the middleware, which has read it before the walk; SGLang is not told."""
     return Field(name, Action.CONVERT, why, converter=Typed(kind, _drop))
 
 
-def for_prompt(name: str, kind: Kind, default: object, why: str) -> Field:
+def for_prompt(name: str, kind: FieldType, default: object, why: str) -> Field:
     """Left in the draft where it asks for another prompt than SGLang would build; `preparation` takes it out."""
 
     def then(draft: Draft, name: str, value: Any) -> None:
@@ -109,7 +109,7 @@ def for_prompt(name: str, kind: Kind, default: object, why: str) -> Field:
     return Field(name, Action.CONVERT, why, converter=Typed(kind, then))
 
 
-def unless_nothing(name: str, kind: Kind, why: str, nothing: tuple[object, ...] = NOTHING) -> Field:
+def unless_nothing(name: str, kind: FieldType, why: str, nothing: tuple[object, ...] = NOTHING) -> Field:
     """`why` is what the client reads that asks for something."""
     return Field(name, Action.REFUSE, why, converter=Unless(kind, why, nothing))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from middleware.errors import bad_value
 from middleware.fields.draft import Draft
-from middleware.fields.kinds import BOOL, Errors, Kind, wrong
+from middleware.fields.kinds import BOOL, OBJECT, Errors, FieldType
 
 OPTIONS = "stream_options"
 
@@ -18,16 +18,14 @@ def of_streams_only(draft: Draft, name: str) -> None:
 
 def _options(value: Any, loc: str, errors: Errors) -> Any:
     if not isinstance(value, dict):
-        msg = "Input should be a valid dictionary or object to extract fields from"
-        wrong(errors, "model_attributes_type", loc, msg, value)
-        return value
+        return OBJECT.read(value, loc, errors)
     for name in ("include_usage", "continuous_usage_stats"):
         if value.get(name) is not None:
             BOOL.read(value[name], f"{loc}.{name}", errors)
     return value
 
 
-STREAM_OPTIONS = Kind("stream options", _options)
+STREAM_OPTIONS = FieldType("stream options", _options)
 
 
 def force_usage(draft: Draft) -> None:

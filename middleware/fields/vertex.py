@@ -8,11 +8,11 @@ from middleware.errors import bad_value
 from middleware.fields import media, names
 from middleware.fields.bound import Asking, Server
 from middleware.fields.draft import Draft
-from middleware.fields.kinds import DICT, Errors, Kind, list_of, schema_error
+from middleware.fields.kinds import DICT, Errors, FieldType, list_of, schema_error
 from middleware.fields.native import EMBEDS, GENERATED, IDS, OWN_EMBEDDINGS, TEXT, ids_given
 from middleware.fields.native_sampling import SAMPLING_PARAMS, sampling_params
 from middleware.fields.record import Table
-from middleware.fields.told import Kind as Answer
+from middleware.fields.told import Kind
 
 _INSTANCES = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _PARAMETERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -82,10 +82,10 @@ def _instance(draft: Draft, instance: dict[str, msgspec.Raw], first: dict[str, m
     return {name: raw for name, raw in inner.fields.items() if name in (kind, "image_data")}
 
 
-def _wrong(draft: Draft, name: str, kind: Kind) -> Exception:
+def _wrong(draft: Draft, name: str, kind: FieldType) -> Exception:
     errors: Errors = []
     kind.read(draft.value(name), f"body.{name}", errors)
     return schema_error(errors)
 
 
-VERTEX = Table("vertex", answer=Answer.NATIVE, repairs=(media.in_vertex, Asking(_vertex)))
+VERTEX = Table("vertex", answer=Kind.NATIVE, repairs=(media.in_vertex, Asking(_vertex)))

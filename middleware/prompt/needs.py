@@ -56,10 +56,6 @@ def why_render(fields: Mapping[str, Any], texts_are_alike: bool = True) -> str |
     return None if texts_are_alike else "messages: the template tells texts from lists of one text"
 
 
-def needs_rendering(fields: Mapping[str, Any], texts_are_alike: bool = True) -> bool:
-    return why_render(fields, texts_are_alike) is not None
-
-
 def _differs(message: Mapping[str, Any]) -> str | None:
     role = message.get("role")
     if role not in ROLES:

@@ -26,6 +26,7 @@ NAME = "smollm2-135m"
 RECORDED_MODEL = "/models/SmolLM2-135M-Instruct"
 RECORDED_ADAPTERS = "engine/lora"
 RECORDED_ENGINE = "/opt/engine"
+RECORDED_ROOT = "/opt/vllm-to-sglang"
 
 TOOLS = (
     f"--enable-auto-tool-choice --tool-call-parser hermes --chat-template {shlex.quote(str(TEMPLATE))}"
@@ -88,12 +89,16 @@ class Prepared:
         return data.replace(RECORDED_ADAPTERS.encode(), str(self.adapters).encode())
 
     def recorded(self, data: bytes) -> bytes:
-        """The other way round."""
-        data = data.replace(str(MODEL).encode(), RECORDED_MODEL.encode())
-        data = data.replace(str(self.adapters).encode(), RECORDED_ADAPTERS.encode())
+        """The other way round, and without any other path of this machine's."""
         engine = ROOT / ".venv-engine"
-        for folder in (engine, engine.resolve()):
-            data = data.replace(str(folder).encode(), RECORDED_ENGINE.encode())
+        for folder, instead in (
+            (MODEL, RECORDED_MODEL),
+            (self.adapters, RECORDED_ADAPTERS),
+            (engine, RECORDED_ENGINE),
+            (engine.resolve(), RECORDED_ENGINE),
+            (ROOT, RECORDED_ROOT),
+        ):
+            data = data.replace(str(folder).encode(), instead.encode())
         return data
 
 

@@ -20,6 +20,8 @@ from tests.middleware.upstreams import hostile
 from tests.middleware.wire import head_of
 
 NUMBERS = (1.0, -2.5, 0.1, 65536.0)
+FILE = "file:///etc/passwd"
+IMAGE = {"type": "image_url", "image_url": {"url": FILE}}
 
 
 def vectors(body: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +102,9 @@ def test_ids_outside_the_vocabulary_never_reach_sglang() -> None:
         {"input": {"text": "a"}},
         {"input": [["a"]]},
         {"input": ["a", 1]},
+        {"input": [{"text": "a"}, {"image": FILE}]},
+        {"input": [{"video": FILE}]},
+        {"messages": [{"role": "user", "content": [IMAGE]}]},
     ],
 )
 def test_what_cannot_be_is_refused(body: dict[str, Any]) -> None:
@@ -107,6 +112,14 @@ def test_what_cannot_be_is_refused(body: dict[str, Any]) -> None:
     with served as front:
         assert front.post("/v1/embeddings", json=body).status_code == 400
         assert engine.asked == []
+
+
+def test_a_text_that_looks_like_a_file_is_a_text_and_media_beside_it_go_no_further() -> None:
+    engine, served = embedder()
+    with served as front:
+        body = {"input": [FILE, "/etc/passwd"], "image_data": FILE, "mm_processor_kwargs": {"a": 1}}
+        assert front.post("/v1/embeddings", json=body).status_code == 200
+        assert engine.of("/v1/embeddings") == [{"input": [FILE, "/etc/passwd"], "encoding_format": "float"}]
 
 
 def test_an_unknown_model_is_404_and_an_alias_is_answered_by_the_first_name() -> None:
@@ -194,12 +207,34 @@ def test_sglangs_list_becomes_vllms_object(classifier: tuple[Sglang, Served], pa
         assert front.post(path, json=body | wrong).status_code == 400
 
 
-def test_a_local_file_is_not_named_to_a_reranker(classifier: tuple[Sglang, Served]) -> None:
+@pytest.mark.parametrize("image", [{"content": [IMAGE]}, IMAGE, [IMAGE]], ids=["content", "part", "parts"])
+@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank"])
+def test_a_local_file_is_not_named_to_a_reranker(classifier: tuple[Sglang, Served], path: str, image: Any) -> None:
     engine, front = classifier
-    image = {"content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}
     before = len(engine.asked)
-    assert front.post("/rerank", json={"query": "q", "documents": [image]}).status_code == 400
+    for body in ({"query": "q", "documents": ["a", image]}, {"query": [image], "documents": ["a"]}):
+        assert front.post(path, json=body).status_code == 400
     assert len(engine.asked) == before
+
+
+def test_a_text_that_looks_like_a_file_is_a_text_to_a_reranker(classifier: tuple[Sglang, Served]) -> None:
+    engine, front = classifier
+    assert front.post("/rerank", json={"query": FILE, "documents": [FILE]}).status_code == 200
+    assert engine.of("/v1/rerank")[-1] == {"query": FILE, "documents": [FILE], "return_documents": False}
+
+
+def test_media_are_not_named_to_a_classifier(classifier: tuple[Sglang, Served]) -> None:
+    engine, front = classifier
+    before = len(engine.asked)
+    for body in (
+        {"image_data": FILE},
+        {"input": [{"image": FILE}]},
+        {"messages": [{"role": "user", "content": [IMAGE]}]},
+    ):
+        assert front.post("/classify", json=body).status_code == 400
+    assert len(engine.asked) == before
+    assert front.post("/classify", json={"input": ["a"], "image_data": FILE}).status_code == 200
+    assert engine.of("/v1/classify")[-1] == {"input": ["a"]}
 
 
 def test_a_chat_never_reaches_an_engine_that_it_would_end(classifier: tuple[Sglang, Served]) -> None:
@@ -255,3 +290,12 @@ def test_an_engine_that_breaks_is_told_of_in_vllms_shape() -> None:
             got = front.post("/v1/embeddings", json={"input": "a"})
             assert got.status_code in (500, 502)
             assert got.json()["error"]["code"] == got.status_code
+
+
+def test_an_answer_of_no_honest_size_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("middleware.calls.ANSWER_LIMIT", 1000)
+    for status, words in ((200, "The engine's answer is too large."), (500, "Internal server error")):
+        with embedder((status, {"message": "a" * 2000}))[1] as front:
+            answer = front.post("/v1/embeddings", json={"input": "a"})
+            assert answer.status_code == (502 if status == 200 else 500)
+            assert answer.json()["error"]["message"] == words

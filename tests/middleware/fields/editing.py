@@ -11,6 +11,7 @@ from middleware.errors import Refused
 from middleware.fields.edit import Editor
 from middleware.fields.record import Table
 from middleware.policy import Policy
+from tests.middleware.fields.serving import bound
 
 HI = [{"role": "user", "content": "hi"}]
 LEAST: dict[str, dict[str, Any]] = {
@@ -50,7 +51,7 @@ def refusal(table: Table, body: dict[str, Any], **policy: Any) -> tuple[int, dic
 
 
 def _editor(table: Table, policy: dict[str, Any]) -> Editor:
-    return Editor(table, frozenset(), Policy(**policy))
+    return Editor(bound(table), frozenset(), Policy(**policy))
 
 
 def _whole(table: Table, body: dict[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from middleware.fields.completions import COMPLETIONS
 from middleware.fields.draft import Draft
 from middleware.fields.edit import Editor
 from middleware.fields.record import Table, convert, drop, refuse, rename, same
+from tests.middleware.fields.serving import bound
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -38,16 +39,16 @@ def refused(editor: Editor, body: bytes) -> dict[str, Any]:
     ],
 )
 def test_a_body_that_needs_nothing_keeps_its_bytes(body: bytes) -> None:
-    assert Editor(CHAT, NOTHING)(body) is body
+    assert Editor(bound(CHAT), NOTHING)(body) is body
 
 
 def test_what_is_not_edited_keeps_its_bytes_in_a_body_that_is() -> None:
     body = b'{"prompt": [ 1,2 ,3],"guided_regex":"a+","stop":"\\u00e9", "n":1.0}'
-    assert Editor(COMPLETIONS, NOTHING)(body) == b'{"prompt":[ 1,2 ,3],"stop":"\\u00e9","n":1.0,"regex":"a+"}'
+    assert Editor(bound(COMPLETIONS), NOTHING)(body) == b'{"prompt":[ 1,2 ,3],"stop":"\\u00e9","n":1.0,"regex":"a+"}'
 
 
 def test_the_operator_strips_fields_by_name() -> None:
-    editor = Editor(CHAT, frozenset({"logprobs", "top_logprobs"}))
+    editor = Editor(bound(CHAT), frozenset({"logprobs", "top_logprobs"}))
     messages = b'"messages":[{"role":"user","content":"hi"}]'
     assert editor(b'{"logprobs":true,"top_logprobs":2,' + messages + b"}") == b"{" + messages + b"}"
     untouched = b'{"n": 1,' + messages + b"}"
@@ -55,7 +56,9 @@ def test_the_operator_strips_fields_by_name() -> None:
 
 
 def test_a_name_written_with_escapes_is_the_same_name() -> None:
-    assert Editor(COMPLETIONS, NOTHING)(b'{"prompt":"a","guided\\u005fregex":"a"}') == b'{"prompt":"a","regex":"a"}'
+    assert (
+        Editor(bound(COMPLETIONS), NOTHING)(b'{"prompt":"a","guided\\u005fregex":"a"}') == b'{"prompt":"a","regex":"a"}'
+    )
 
 
 def double(draft: Draft, name: str) -> None:
@@ -115,13 +118,15 @@ def test_a_renamed_field_does_not_overwrite_what_the_client_set() -> None:
     ],
 )
 def test_a_deeply_nested_body_is_400(body: bytes) -> None:
-    assert refused(Editor(CHAT, NOTHING), body)["message"].startswith("1 validation error:\n  {'type': 'json_invalid'")
+    assert refused(Editor(bound(CHAT), NOTHING), body)["message"].startswith(
+        "1 validation error:\n  {'type': 'json_invalid'"
+    )
 
 
 @pytest.mark.parametrize("body", [b'{"tools":["\xff"]}', b'{"\xff":1}', b'{"guided_regex":"\xff"}'])
 def test_a_body_that_is_not_utf8_is_400(body: bytes) -> None:
     with pytest.raises(Refused) as caught:
-        Editor(CHAT, NOTHING)(body)
+        Editor(bound(CHAT), NOTHING)(body)
     assert bytes(caught.value.response.body) == b'{"detail":"There was an error parsing the body"}'
 
 
@@ -134,6 +139,6 @@ def test_tables_name_each_field_once() -> None:
 
 def test_a_megabyte_of_prompt_is_not_written_anew() -> None:
     prompt = json.dumps("漢" * 350_000, ensure_ascii=False).encode()
-    edited = Editor(COMPLETIONS, NOTHING)(b'{"prompt":' + prompt + b',"guided_choice":["a"]}')
+    edited = Editor(bound(COMPLETIONS), NOTHING)(b'{"prompt":' + prompt + b',"guided_choice":["a"]}')
     assert prompt in edited
     assert msgspec.json.decode(edited)["regex"] == "(a)"

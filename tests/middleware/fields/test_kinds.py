@@ -17,7 +17,7 @@ from middleware.fields.kinds import (
     INT,
     STR,
     Errors,
-    Kind,
+    FieldType,
     bounded,
     dict_of,
     list_of,
@@ -26,7 +26,7 @@ from middleware.fields.kinds import (
     shown,
 )
 
-PAIRS: list[tuple[Kind, Any]] = [
+PAIRS: list[tuple[FieldType, Any]] = [
     (INT, int),
     (FLOAT, float),
     (BOOL, bool),
@@ -60,7 +60,7 @@ def pydantics(of: Any, value: Any) -> tuple[Any, list[tuple[str, str, str]]]:
 @pytest.mark.parametrize(("kind", "of"), PAIRS, ids=[kind.name for kind, _ in PAIRS])
 @settings(max_examples=150, deadline=None)
 @given(value=VALUES)
-def test_a_kind_reads_as_pydantic_does(kind: Kind, of: Any, value: Any) -> None:
+def test_a_kind_reads_as_pydantic_does(kind: FieldType, of: Any, value: Any) -> None:
     expected, faults = pydantics(of, value)
     errors: Errors = []
     read = kind.read(value, "", errors)

@@ -12,11 +12,12 @@ from middleware.fields.chat import CHAT
 from middleware.fields.completions import COMPLETIONS
 from middleware.fields.edit import Editor
 from middleware.fields.native import ENCODE, NATIVE
-from middleware.fields.others import COUNTED, DECISIONS, EMBEDDINGS, MESSAGES, RERANK, TOKENIZE
+from middleware.fields.others import COUNTED, DECISIONS, MESSAGES, TOKENIZE
 from middleware.fields.responses import RESPONSES
 from middleware.fields.vertex import VERTEX
 from middleware.policy import Policy
 from tests.middleware.fields.editing import LEAST
+from tests.middleware.fields.serving import bound
 from tests.middleware.fields.test_edit import NOTHING, refused
 from tests.middleware.serving import Served
 
@@ -30,19 +31,16 @@ BY_PATH = {
     "/v1/messages/count_tokens": COUNTED,
     "/tokenize": TOKENIZE,
     "/v1/tokenize": TOKENIZE,
-    "/v1/embeddings": EMBEDDINGS,
-    "/v1/rerank": RERANK,
     "/v1/decisions": DECISIONS,
     "/v1/systemone": DECISIONS,
     "/generate": NATIVE,
     "/encode": ENCODE,
-    "/classify": ENCODE,
     "/vertex_generate": VERTEX,
 }
 
 
 def editor(path: str, folder: str = "") -> Editor:
-    return Editor(BY_PATH[path], NOTHING, Policy(local_media_path=folder))
+    return Editor(bound(BY_PATH[path]), NOTHING, Policy(local_media_path=folder))
 
 
 def whole(path: str, body: dict[str, Any]) -> bytes:
@@ -70,13 +68,9 @@ def places(url: str) -> list[tuple[str, dict[str, Any]]]:
         ("/v1/messages", message_with({"type": "tool_result", "content": [anthropic]})),
         ("/v1/messages/count_tokens", message_with(anthropic)),
         ("/v1/messages", {"system": [anthropic], "messages": []}),
-        ("/v1/embeddings", {"input": [{"text": "a"}, {"image": url}]}),
-        ("/v1/embeddings", {"input": [{"video": url}]}),
-        ("/v1/rerank", {"query": [image], "documents": ["a"]}),
-        ("/v1/rerank", {"query": "a", "documents": ["a", [image]]}),
         ("/v1/decisions", {"images": [url]}),
         ("/v1/systemone", {"images": [{"url": url}]}),
-        *((path, {name: url}) for path in ("/generate", "/encode", "/classify") for name in MEDIA),
+        *((path, {name: url}) for path in ("/generate", "/encode") for name in MEDIA),
         ("/generate", {"image_data": [[url], None]}),
         ("/generate", {"image_data": [{"url": url}]}),
         ("/generate", {"video_data": {"kind": "x", "audio": url}}),
@@ -107,7 +101,7 @@ def test_this_servers_own_ports_are_refused_wherever_they_are_named(path: str, b
 
 @pytest.mark.parametrize("text", [" " * 200_000 + "!", "A" * 200_000 + "=" * 200_000 + "!", "= " * 100_000 + "\0"])
 def test_what_is_nearly_base64_is_refused_before_anybody_waits(text: str) -> None:
-    refused(editor("/classify"), json.dumps({"text": "a", "image_data": text}).encode())
+    refused(editor("/encode"), json.dumps({"text": "a", "image_data": text}).encode())
 
 
 def test_more_lists_than_anybody_needs_are_not_made_into_objects() -> None:
@@ -151,16 +145,12 @@ def test_a_name_for_the_shared_cache_goes_no_further() -> None:
     assert sent["image_data"] == {"url": url}
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/rerank"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
 def test_a_key_written_with_escapes_is_the_same_key(path: str) -> None:
     body = next(body for place, body in places(FILE) if place == path)
     for key, escaped in (("image_url", "image\\u005furl"), ("source", "\\u0073ource")):
         sent = whole(path, body).decode().replace(f'"{key}"', f'"{escaped}"').encode()
         refused(editor(path), sent)
-
-
-def test_an_escaped_key_of_an_embedding_too() -> None:
-    refused(editor("/v1/embeddings"), b'{"input":[{"im\\u0061ge":"file:///etc/passwd"}]}')
 
 
 @pytest.mark.parametrize("name", MEDIA)
@@ -202,8 +192,6 @@ def test_an_unknown_member_of_an_object_is_no_path() -> None:
         ("/v1/messages", message_with({"type": "search_result", "source": {"url": FILE}})),
         ("/v1/messages", message_with({"type": "image", "source": {"type": "base64", "data": "AAAA"}})),
         ("/v1/completions", {"prompt": FILE}),
-        ("/v1/embeddings", {"input": [FILE, "/etc/passwd"]}),
-        ("/v1/rerank", {"query": FILE, "documents": [FILE]}),
     ],
 )
 def test_text_and_arguments_of_tools_are_left_alone(path: str, body: dict[str, Any]) -> None:

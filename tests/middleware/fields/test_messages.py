@@ -9,6 +9,7 @@ import pytest
 from middleware.fields.chat import CHAT
 from middleware.fields.edit import Editor
 from tests.middleware.fields.editing import edit, error, passes
+from tests.middleware.fields.serving import bound
 
 TEXT = {"type": "text", "text": "a"}
 
@@ -81,7 +82,7 @@ def test_what_is_no_message_is_400(messages: Any, kind: str) -> None:
 
 def test_only_the_message_that_needs_it_is_written_anew() -> None:
     body = b'{"messages":[{"role":"user", "content":"\\u00e9" },{"role":"user"}]}'
-    assert Editor(CHAT, frozenset())(body) == (
+    assert Editor(bound(CHAT), frozenset())(body) == (
         b'{"messages":[{"role":"user","content":"\\u00e9"},{"role":"user","content":""}]}'
     )
 

@@ -15,7 +15,7 @@ from middleware.fields.edit import Editor
 from middleware.fields.record import Table
 from middleware.fields.tally import SEED, TOOLS, Tally
 from middleware.policy import Policy
-from tests.middleware.fields.editing import LEAST, edit, refusal
+from tests.middleware.fields.editing import LEAST, edit
 from tests.middleware.fields.serving import Recorded
 
 MODEL = Recorded(names=("first", "second"))
@@ -23,7 +23,7 @@ TOOL = [{"type": "function", "function": {"name": "f"}}]
 
 
 def bound(table: Table, body: dict[str, Any], tally: Tally | None = None, **policy: Any) -> dict[str, Any]:
-    editor = Editor(bind(table, Server(MODEL, tally)), frozenset(), Policy(**policy))
+    editor = Editor(bind(table, Server(MODEL, tally or Tally())), frozenset(), Policy(**policy))
     edited: dict[str, Any] = json.loads(editor(json.dumps({**LEAST[table.name], **body}).encode()))
     return {name: value for name, value in edited.items() if name not in LEAST[table.name]}
 
@@ -44,15 +44,18 @@ def test_a_name_that_is_served(table: Table, name: str | None, sent: dict[str, A
 
 
 def test_a_name_that_is_not_is_404() -> None:
-    status, told = refusal(CHAT, {"model": "nope"}, served_model_names=("first", "second"))
-    assert status == 404
-    assert told == {
+    with pytest.raises(Refused) as caught:
+        bound(CHAT, {"model": "nope"})
+    assert caught.value.response.status_code == 404
+    assert json.loads(bytes(caught.value.response.body))["error"] == {
         "message": "The model `nope` does not exist. Valid aliases: first, second.",
         "type": "NotFoundError",
         "param": "model",
         "code": 404,
     }
-    assert "`<path>`" in refusal(CHAT, {"model": "/srv/models/a"}, served_model_names=("first",))[1]["message"]
+    with pytest.raises(Refused) as caught:
+        bound(CHAT, {"model": "/srv/models/a"})
+    assert b"`<path>`" in bytes(caught.value.response.body)
 
 
 def test_without_names_any_is_the_models() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from middleware.errors import Refused
-from middleware.fields.bound import Server, bind
 from middleware.fields.edit import Editor
 from middleware.fields.native import ENCODE, NATIVE
 from middleware.fields.ollama import OLLAMA
@@ -17,7 +16,7 @@ from middleware.fields.others import DETOKENIZE
 from middleware.fields.record import Table
 from middleware.fields.vertex import VERTEX
 from middleware.policy import Policy
-from tests.middleware.fields.serving import Recorded
+from tests.middleware.fields.serving import Recorded, bound
 from tests.middleware.fields.test_tables import SCHEMAS
 
 KNOWN: dict[str, list[str]] = SCHEMAS["sglang_0.5.23_own"]
@@ -26,7 +25,7 @@ POLICY = Policy(vocab_size=1000, max_n=8, max_new_tokens=100, max_completion_pro
 
 def edit(table: Table, body: dict[str, Any], policy: Policy = POLICY) -> dict[str, Any]:
     edited: dict[str, Any] = json.loads(
-        Editor(bind(table, Server(Recorded())), frozenset(), policy)(json.dumps(body).encode())
+        Editor(bound(table, Recorded()), frozenset(), policy)(json.dumps(body).encode())
     )
     return edited
 
@@ -176,7 +175,7 @@ def test_what_does_no_harm_passes_byte_for_byte() -> None:
                             "stop_token_ids": [5], "logit_bias": {"5": 1.0}, "top_k": -1, "sampling_seed": 5},
     }  # fmt: skip
     sent = json.dumps(body).encode()
-    assert Editor(bind(NATIVE, Server(Recorded())), frozenset(), POLICY)(sent) is sent
+    assert Editor(bound(NATIVE, Recorded()), frozenset(), POLICY)(sent) is sent
 
 
 def test_a_number_with_a_point_is_a_whole_one_to_the_scheduler() -> None:

@@ -9,11 +9,12 @@ import pytest
 from middleware.fields.chat import CHAT
 from middleware.fields.completions import COMPLETIONS
 from middleware.fields.edit import Editor
-from middleware.fields.others import COUNTED, DECISIONS, EMBEDDINGS, MESSAGES, TOKENIZE
+from middleware.fields.others import COUNTED, DECISIONS, MESSAGES, TOKENIZE
 from middleware.fields.record import Table
 from middleware.fields.responses import RESPONSES
 from middleware.policy import Policy
 from tests.middleware.fields.editing import edit, error
+from tests.middleware.fields.serving import bound
 
 DEFAULTS = {"temperature": 0.6, "top_p": 0.9, "top_k": 0, "repetition_penalty": 1.1}
 AS_SENT = {**DEFAULTS, "top_k": -1}
@@ -32,7 +33,7 @@ def test_anthropics_requests_carry_three_of_them() -> None:
 
 
 def test_a_prompt_beside_defaults_keeps_its_bytes() -> None:
-    editor = Editor(COMPLETIONS, frozenset(), Policy(sampling_defaults={"temperature": 0.5}))
+    editor = Editor(bound(COMPLETIONS), frozenset(), Policy(sampling_defaults={"temperature": 0.5}))
     assert editor(b'{"prompt": "\\u00e9 \xc3\xa9"}') == b'{"prompt":"\\u00e9 \xc3\xa9","temperature":0.5}'
 
 
@@ -103,7 +104,7 @@ def test_a_template_of_its_own_field(table: Table) -> None:
     assert edit(table, in_kwargs, **trusted) == in_kwargs
 
 
-@pytest.mark.parametrize("table", [CHAT, RESPONSES, EMBEDDINGS], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [CHAT, RESPONSES], ids=lambda table: table.name)
 def test_arguments_for_the_processor_as_recorded(table: Table) -> None:
     assert error(table, {"mm_processor_kwargs": {"a": 1}}) == {
         "message": "Per-request mm_processor_kwargs are disabled by default because they can change multimodal "

@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 
 from middleware.errors import Refused
-from middleware.fields.bound import Server, bind
 from middleware.fields.chat import CHAT
 from middleware.fields.completions import COMPLETIONS
 from middleware.fields.edit import Editor
 from middleware.fields.others import MESSAGES
 from middleware.fields.responses import RESPONSES
 from middleware.policy import Policy
-from tests.middleware.fields.serving import Recorded
+from tests.middleware.fields.serving import Recorded, bound
 
 TABLES = {
     "/v1/chat/completions": CHAT,
@@ -67,7 +66,7 @@ def walked(exchange: dict[str, Any]) -> dict[str, Any] | None:
         tool_parser=exchange.get("tool_parser", True),
         reasoning_parser=exchange.get("reasoning_parser", False),
     )
-    editor = Editor(bind(TABLES[exchange["path"]], Server(Recorded())), frozenset(), policy)
+    editor = Editor(bound(TABLES[exchange["path"]], Recorded()), frozenset(), policy)
     try:
         editor(exchange["body"].encode())
     except Refused as refused:

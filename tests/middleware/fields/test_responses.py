@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from middleware.errors import Refused
-from middleware.fields.bound import Server, bind
 from middleware.fields.edit import Editor
 from middleware.fields.others import COUNTED, MESSAGES
 from middleware.fields.record import Table
 from middleware.fields.responses import RESPONSES
 from middleware.policy import Policy
 from tests.middleware.fields.editing import HI, edit, refusal
-from tests.middleware.fields.serving import Recorded
+from tests.middleware.fields.serving import Recorded, bound
 
 
 def test_sglang_is_asked_for_the_two_tokens_that_it_takes_away() -> None:
@@ -39,7 +38,7 @@ def test_where_nothing_is_stored_there_is_no_work_in_the_background() -> None:
 
 
 def anthropics(table: Table, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    editor = Editor(bind(table, Server(Recorded())), frozenset(), Policy())
+    editor = Editor(bound(table, Recorded()), frozenset(), Policy())
     with pytest.raises(Refused) as caught:
         editor(json.dumps(body).encode())
     response = caught.value.response
@@ -65,7 +64,7 @@ def test_thoughts_leave_room_for_an_answer(budget: object, fits: bool) -> None:
     body = {"model": "smollm2-135m", "messages": HI, "max_tokens": 5,
             "thinking": {"type": "enabled", "budget_tokens": budget}}  # fmt: skip
     if fits:
-        Editor(MESSAGES, frozenset(), Policy())(json.dumps(body).encode())
+        Editor(bound(MESSAGES), frozenset(), Policy())(json.dumps(body).encode())
     else:
         message = anthropics(MESSAGES, body)[1]["error"]["message"]
         assert "thinking.budget_tokens must be less than max_tokens" in message

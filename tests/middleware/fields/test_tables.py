@@ -17,6 +17,7 @@ from middleware.fields.record import Table
 from middleware.fields.responses import RESPONSES
 from middleware.policy import Policy
 from tests.middleware.fields.editing import HI, LEAST, edit, error, refusal
+from tests.middleware.fields.serving import bound
 
 # Names, kinds, nulls and bounds, taken from vLLM's openapi.json and from both projects' protocols.
 SCHEMAS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "schemas.json").read_text())
@@ -96,7 +97,7 @@ def test_nothing_is_forwarded_that_sglang_does_not_know(kind: str) -> None:
         for candidate in candidates:
             body = {**LEAST[table.name], name: candidate}
             try:
-                edited = json.loads(Editor(table, frozenset(), Policy())(json.dumps(body).encode()))
+                edited = json.loads(Editor(bound(table), frozenset(), Policy())(json.dumps(body).encode()))
             except Refused:
                 continue
             assert set(edited) - set(SGLANG[kind]) <= set(PROMPT_FIELDS), name

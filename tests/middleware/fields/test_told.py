@@ -12,6 +12,7 @@ from middleware.fields.edit import Editor
 from middleware.fields.record import Table, rename
 from middleware.fields.told import Kind, Told, told
 from middleware.policy import Policy
+from tests.middleware.fields.serving import bound
 
 CHAT = Table("chat", answer=Kind.CHAT, fields=(rename("old", "new", "another name"),))
 
@@ -57,7 +58,7 @@ def test_usage_in_every_chunk_needs_usage_at_all() -> None:
 
 
 def test_the_operator_may_force_usage() -> None:
-    draft = Editor(CHAT, frozenset(), Policy(force_include_usage=True)).open(b'{"stream":true}')
+    draft = Editor(bound(CHAT), frozenset(), Policy(force_include_usage=True)).open(b'{"stream":true}')
     assert draft.told.continuous_usage
 
 
@@ -77,7 +78,7 @@ def test_the_tool_choice_is_a_word() -> None:
 
 
 def test_an_id_is_put_behind_what_needs_nothing_else() -> None:
-    editor = Editor(CHAT, frozenset())
+    editor = Editor(bound(CHAT), frozenset())
     draft = editor.open(b'{ "messages" : [ "}" ] }\n')
     draft.told.rid = 'a"b'
     assert editor.close(draft) == b'{ "messages" : [ "}" ] ,"rid":"a\\"b"}'
@@ -85,7 +86,7 @@ def test_an_id_is_put_behind_what_needs_nothing_else() -> None:
 
 @pytest.mark.parametrize("body", [b"{}", b'{"rid":"theirs"}', b'{"n":1,"rid":["a","b"],"old":"a"}'])
 def test_an_id_of_sglangs_that_a_client_sends_is_not_sent_on(body: bytes) -> None:
-    editor = Editor(CHAT, frozenset())
+    editor = Editor(bound(CHAT), frozenset())
     draft = editor.open(body)
     draft.told.rid = "ours"
     sent = editor.close(draft)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from middleware.prompt.needs import needs_rendering, not_text, why_render
+from middleware.prompt.needs import not_text, why_render
 
 USER = {"role": "user", "content": "hello"}
 
@@ -33,7 +33,6 @@ def asked(*messages: Any, **fields: Any) -> dict[str, Any]:
 )
 def test_a_chat_that_both_show_alike_is_left_to_sglang(fields: dict[str, Any]) -> None:
     assert why_render(fields) is None
-    assert not needs_rendering(fields)
 
 
 @pytest.mark.parametrize(
@@ -69,11 +68,11 @@ def test_a_chat_that_both_show_alike_is_left_to_sglang(fields: dict[str, Any]) -
     ],
 )
 def test_a_chat_that_sglang_shows_otherwise_is_rendered(fields: dict[str, Any]) -> None:
-    assert needs_rendering(fields)
+    assert why_render(fields) is not None
 
 
 def test_every_chat_is_rendered_where_the_template_tells_texts_from_lists() -> None:
-    assert needs_rendering(asked(), texts_are_alike=False)
+    assert why_render(asked(), texts_are_alike=False) is not None
 
 
 def test_the_first_part_that_is_no_text_is_named() -> None:

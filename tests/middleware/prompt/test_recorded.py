@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from middleware.prompt.failures import BadPrompt
-from middleware.prompt.needs import needs_rendering
+from middleware.prompt.needs import why_render
 from middleware.prompt.request import from_request
 from tests.middleware.prompt.conftest import MakeRenderer, template
 
@@ -46,4 +46,4 @@ def test_other_models_templates_render_as_in_vllm(name: str, case: dict[str, Any
 
 def test_most_recorded_chats_need_no_rendering() -> None:
     plain = [case for case in RECORDED["prompts"] if list(case["request"]) == ["messages"]]
-    assert sum(not needs_rendering(case["request"]) for case in plain) > len(plain) / 2
+    assert sum(why_render(case["request"]) is None for case in plain) > len(plain) / 2

@@ -11,6 +11,7 @@ import pytest
 from middleware.fields.chat import CHAT
 from middleware.fields.edit import Editor
 from middleware.repair.tool_schemas import repair_function
+from tests.middleware.fields.serving import bound
 
 EMPTY = {"type": "object", "properties": {}}
 
@@ -96,7 +97,7 @@ def test_only_the_tools_of_a_request_are_written_anew() -> None:
         b'{"messages": [ {"role":"user","content":"a"} ],"tools":[{"type":"function","function":'
         b'{"name":"f","parameters":{"properties":[],"type":"object"}}}]}'
     )
-    edited = Editor(CHAT, frozenset())(body)
+    edited = Editor(bound(CHAT), frozenset())(body)
     assert edited.startswith(b'{"messages":[ {"role":"user","content":"a"} ],"tools":[')
     assert json.loads(edited)["tools"][0]["function"]["parameters"] == {"properties": {}, "type": "object"}
 
@@ -104,7 +105,7 @@ def test_only_the_tools_of_a_request_are_written_anew() -> None:
 def test_tools_that_are_in_order_keep_their_bytes() -> None:
     tools = [{"type": "function", "function": {"name": "f", "parameters": EMPTY}}]
     body = json.dumps({"messages": [{"role": "user", "content": "a"}], "tools": tools}, indent=2).encode()
-    assert Editor(CHAT, frozenset())(body) is body
+    assert Editor(bound(CHAT), frozenset())(body) is body
 
 
 def test_depth_is_no_reason_to_fail() -> None:
