@@ -13,6 +13,7 @@ import uvicorn
 
 from middleware.access_log import AccessLogFilter
 from middleware.app import create_app
+from middleware.client import ClientProtocol
 from middleware.listen import BACKLOG, CannotListen, listening_socket
 from middleware.settings import SettingsError, read_settings
 
@@ -42,7 +43,7 @@ def main() -> int:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=ClientProtocol,
         ws="none",
         lifespan="on",
         access_log=policy.access_log,

@@ -13,6 +13,7 @@ from middleware.headers import header
 from middleware.policy import Policy
 
 REQUEST_ID = b"x-request-id"
+VARY = (b"vary", b"Origin")
 
 
 class Answers:
@@ -44,6 +45,11 @@ class Answers:
         """Sends the head of an answer."""
         if self._ids:
             send = self.identified(scope, send)
+        if header(scope["headers"], b"origin") is None and header(headers := start["headers"], b"vary") is None:
+            # As Starlette's middleware does, which is slower about it: most clients are no browsers.
+            headers.append(VARY)
+            await send(start)
+            return
         await self._cors.send(start, send=send, request_headers=Headers(scope=scope))
 
     def dressed(self, scope: Scope, send: Send) -> Send:

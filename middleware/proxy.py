@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from middleware.answers import Answers
 from middleware.calls import failed, while_connected, whole
+from middleware.client import Client
 from middleware.dialect.events import Events
 from middleware.dialect.ids import identify
 from middleware.dialect.reply import Whole, reply
@@ -65,6 +66,7 @@ class Proxy:
             return
         exchange = Exchange(self._pool)
         attendant: asyncio.Task[Refused | None] | None = None
+        client = Client.of(scope)
         begun = False
 
         async def begin(status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -75,7 +77,10 @@ class Proxy:
 
         try:
             more, draft = await self._open(exchange, scope, receive, route)
-            attendant = asyncio.create_task(attend(receive, exchange, more=more))
+            if client is not None and client.sent_all:
+                client.when_gone(exchange.abort)
+            else:
+                attendant = asyncio.create_task(attend(receive, exchange, more=more))
             answer = await exchange.answer()
             editing = self._reply(answer, scope, route, draft)
             if isinstance(editing, Whole):
@@ -91,7 +96,7 @@ class Proxy:
                 await send({"type": "http.response.body", "body": body})
             else:
                 await begin(answer.status, response_headers(answer.status, answer.headers))
-                await relay(answer, send, editing)
+                await relay(answer, send, editing, client)
         except Refused as refused:
             await refused.response(scope, receive, self._answers.dressed(scope, send))
         except ClientGone:
@@ -117,6 +122,8 @@ class Proxy:
         finally:
             if attendant is not None:
                 attendant.cancel()
+            elif client is not None:
+                client.when_gone(None)
             exchange.close()
 
     def _reply(self, answer: Connection, scope: Scope, route: Route, draft: Draft | None) -> Whole | Events | None:

@@ -7,6 +7,7 @@ import logging
 
 from starlette.types import Send
 
+from middleware.client import Client
 from middleware.dialect.events import Events
 from middleware.errors import stream_end
 from middleware.headers import header
@@ -18,25 +19,23 @@ STOPPING = "The server is shutting down before the answer was finished. Please r
 CUT_SHORT = "The engine failed before the answer was finished. Please retry."
 
 
-async def relay(answer: Connection, send: Send, events: Events | None) -> None:
+async def relay(answer: Connection, send: Send, events: Events | None, client: Client | None = None) -> None:
     """It ends whole, or with an error event, or cut off."""
-    message = {"type": "http.response.body", "body": b"", "more_body": True}
-    read = answer.read
-    feed = events.feed if events is not None else None
+    pipe = _Pipe(answer, events, client) if client is not None and client.takes_chunks else None
     data = b""
     try:
+        if pipe is not None:
+            await pipe.run()
         while True:
-            data = await read()
-            if feed is not None:
-                data = feed(data)
+            data = await answer.read()
+            if events is not None:
+                data = events.feed(data)
             if answer.complete:
-                message["body"] = data if events is None else data + events.finish()
-                message["more_body"] = False
-                await send(message)
+                end = data if events is None else data + events.finish()
+                await send({"type": "http.response.body", "body": end, "more_body": False})
                 return
             if data:
-                message["body"] = data
-                await send(message)
+                await send({"type": "http.response.body", "body": data, "more_body": True})
     except Aborted:
         return
     except UpstreamError as failure:
@@ -49,10 +48,43 @@ async def relay(answer: Connection, send: Send, events: Events | None) -> None:
         if events is not None:
             last_words = events.cut() + last_words
         # The last event may have come in half; a blank line ends it, so that ours is one of its own.
-        elif not data.endswith(b"\n\n"):
+        elif not (data or (pipe.last if pipe is not None else b"")).endswith(b"\n\n"):
             last_words = b"\n\n" + last_words
         await send({"type": "http.response.body", "body": last_words})
     # Anything else is left unfinished, and uvicorn closes the connection: nobody takes a part for the whole.
+
+
+class _Pipe:
+    """From SGLang's connection to the client's without a task between them: all but the last piece of an answer."""
+
+    __slots__ = ("_answer", "_client", "_events", "_fault", "last")
+
+    def __init__(self, answer: Connection, events: Events | None, client: Client) -> None:
+        self._answer = answer
+        self._events = events
+        self._client = client
+        self._fault: Exception | None = None
+        self.last = b""
+
+    async def run(self) -> None:
+        self._client.when_drained(self._answer.go_on)
+        try:
+            await self._answer.pour(self._pass_on)
+        except Aborted:
+            if self._fault is not None:
+                raise self._fault from None
+            raise
+        finally:
+            self._client.when_drained(None)
+
+    def _pass_on(self, data: bytes) -> bool:
+        try:
+            self.last = data = data if self._events is None else self._events.feed(data)
+            return self._client.write(data)
+        except Exception as fault:
+            self._fault = fault  # Ours, and not to be raised into the event loop.
+            self._answer.abort()
+            return True
 
 
 def _is_open_stream(answer: Connection) -> bool:

@@ -17,7 +17,7 @@ CONTAINERS = 500_000
 
 
 class Draft:
-    __slots__ = ("body", "changed", "deferred", "fields", "policy", "sent", "told")
+    __slots__ = ("added", "body", "changed", "deferred", "fields", "policy", "sent", "told")
 
     def __init__(
         self, fields: dict[str, msgspec.Raw], policy: Policy, told: Told | None = None, body: bytes = b""
@@ -32,6 +32,8 @@ class Draft:
         self.told = told or Told()
         self.body = body
         self.changed = False
+        # Whether a field has come in that was not there.
+        self.added = False
 
     def given(self, name: str) -> bool:
         """Whether the field is there and not null."""
@@ -70,6 +72,7 @@ class Draft:
 
     def replace(self, name: str, value: object) -> None:
         raw = value if isinstance(value, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(value))
+        self.added = self.added or name not in self.fields
         self.fields[name] = raw
         self.changed = True
 

@@ -24,12 +24,13 @@ class Editor:
     body = edit(body)         # both
     """
 
-    __slots__ = ("_answer", "_checks", "_fields", "_policy", "_repairs", "_strip")
+    __slots__ = ("_answer", "_checks", "_fields", "_numbers", "_policy", "_repairs", "_strip")
 
     def __init__(self, table: Table, strip: frozenset[str], policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
         self._strip = tuple(sorted(strip))
         self._fields = tuple(field for field in table.fields if field.action is not Action.SAME)
+        self._numbers = {field.name: number for number, field in enumerate(self._fields)}
         self._repairs = table.repairs
         self._checks = table.checks
         self._answer = table.answer
@@ -76,16 +77,30 @@ class Editor:
             if name in fields:
                 draft.drop(name)
         draft.sent = dict(fields)
-        touched = False
-        for field in self._fields:
-            if field.name in fields:
-                _apply(field, draft)
-                touched = touched or field.action is not Action.CHECK
+        touched = self._walk(draft)
         for repair in self._repairs:
             repair(draft)
         if touched:
             for check in self._checks:
                 check(draft)
+
+    def _walk(self, draft: Draft) -> bool:
+        """In the table's order, what a converter puts in included; whether any was more than looked at."""
+        fields, numbers = draft.fields, self._numbers
+        touched = False
+        last = -1
+        while True:
+            draft.added = False
+            # A request has five fields of the hundred and more.
+            for last in sorted([number for name in fields if (number := numbers.get(name, -1)) > last]):
+                field = self._fields[last]
+                if field.name in fields:
+                    _apply(field, draft)
+                    touched = touched or field.action is not Action.CHECK
+                    if draft.added:
+                        break
+            else:
+                return touched
 
 
 def _apply(field: Field, draft: Draft) -> None:

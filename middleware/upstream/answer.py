@@ -2,18 +2,16 @@
 The part of a `Connection` that faces the exchange's user; the other part faces the event loop.
 """
 
+import abc
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import httptools
 
 from middleware.upstream.exceptions import BadResponse, UpstreamError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-
-class Answer:
+class Answer(abc.ABC):
     """`status` and `headers` are there after `head()`; `read()` gives what has arrived until `complete`."""
 
     __slots__ = (
@@ -23,6 +21,7 @@ class Answer:
         "_parser",
         "_pieces",
         "_resume",
+        "_sink",
         "_waiter",
         "complete",
         "error",
@@ -36,6 +35,7 @@ class Answer:
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._resume: Callable[[], None] | None = None
+        self._sink: Callable[[bytes], bool] | None = None
         self._pieces: list[bytes] = []
         self._buffered = 0
         self._head_only = False
@@ -70,13 +70,30 @@ class Answer:
             if self.error is not None:
                 raise self.error
             await self._wait()
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self._buffered = 0
+        data = self._take()
+        self.go_on()
+        return data
+
+    async def pour(self, sink: Callable[[bytes], bool]) -> None:
+        """Hands each piece to `sink` when it arrives, and wakes nobody for it; the last is left to be `read`.
+
+        `sink` says whether it takes more: if not, the server is kept waiting until `go_on`.
+        """
+        self._sink = sink
+        try:
+            self._hand_on()
+            while not self.complete:
+                if self.error is not None:
+                    raise self.error
+                await self._wait()
+        finally:
+            self._sink = None
+
+    def go_on(self) -> None:
+        """Reads from the server again, if that was stopped."""
         if self._resume is not None:
             resume, self._resume = self._resume, None
             resume()
-        return data
 
     def framed(self) -> bool:
         """Whether the answer said where it ends: by a length, or in chunks."""
@@ -117,6 +134,21 @@ class Answer:
     def on_message_complete(self) -> None:
         if self.status:
             self.complete = True
+
+    def _take(self) -> bytes:
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._buffered = 0
+        return data
+
+    def _hand_on(self) -> None:
+        if self._pieces and self._sink is not None and not self.complete and not self._sink(self._take()):
+            self._stop_reading()
+
+    @abc.abstractmethod
+    def _stop_reading(self) -> None:
+        """Until somebody goes on."""
 
     def _wait(self) -> asyncio.Future[None]:
         waiter = self._waiter = self._loop.create_future()

@@ -92,9 +92,11 @@ class Connection(Answer, asyncio.Protocol):
                 self._fail(BadResponse(f"the server's answer is not valid HTTP/1.1: {exc}"))
                 return
         if self.status:
-            if self._buffered > HIGH_WATER and self._resume is None and not self.complete:
-                self._transport.pause_reading()
-                self._resume = self._read_on
+            if self._sink is not None and not self.complete:
+                self._hand_on()
+                return
+            if self._buffered > HIGH_WATER:
+                self._stop_reading()
             if self._waiter is not None:
                 self._wake()
         elif self._head_size > HEAD_LIMIT:
@@ -120,6 +122,11 @@ class Connection(Answer, asyncio.Protocol):
         self._release_writer()
 
     # Between them.
+
+    def _stop_reading(self) -> None:
+        if self._resume is None and not self.complete:
+            self._transport.pause_reading()
+            self._resume = self._read_on
 
     def _read_on(self) -> None:
         if not self.lost:

@@ -20,6 +20,7 @@ import pytest
 import uvicorn
 
 from middleware.app import create_app
+from middleware.client import ClientProtocol
 from middleware.listen import listening_socket
 from middleware.settings import Settings
 
@@ -139,7 +140,7 @@ def middleware(upstream_port: int, *, wait_ready: bool = True, **settings: Any) 
     configured = Settings(upstream_host="127.0.0.1", upstream_port=upstream_port, **settings)
     sock = listening_socket(configured)
     config = uvicorn.Config(
-        create_app(configured), loop="uvloop", http="httptools", ws="none", access_log=False, log_config=None,
+        create_app(configured), loop="uvloop", http=ClientProtocol, ws="none", access_log=False, log_config=None,
         proxy_headers=False, timeout_graceful_shutdown=3,
     )  # fmt: skip
     server = uvicorn.Server(config)
