@@ -22,6 +22,7 @@ from middleware.endpoints.redirect import without_slash
 from middleware.engine import Engine
 from middleware.errors import Refused, error, method_not_allowed, not_found, unauthorized
 from middleware.fields.bound import Server, bind
+from middleware.headers import header
 from middleware.intake import ClientGone
 from middleware.load import Load
 from middleware.model import Model
@@ -109,6 +110,8 @@ class Middleware:
         """The address in a redirect is the client's, prefix and all."""
         if path != "/" and path.endswith("/") and self._find(path.rstrip("/")) is not None:
             return without_slash(scope)
+        if (header(scope["headers"], b"upgrade") or b"").lower() == b"websocket":
+            return error(501, f"WebSockets are not served, and {path} is none.", kind="NotImplementedError")
         return not_found()
 
 

@@ -59,9 +59,12 @@ def header(headers: Headers, name: bytes) -> bytes | None:
 def request_head(
     method: str, target: bytes, host: str, headers: Headers, *, length: int | None, chunked: bool = False
 ) -> bytes:
-    """The bytes of a request up to its body, of `length` bytes, in chunks, or (neither) without one."""
+    """The bytes of a request up to its body, of `length` bytes, in chunks, or (neither) without one.
+
+    Raises ValueError for a line that would be two: what comes behind would be a request of its own, of any route.
+    """
     drops = _without_named(REQUEST_DROPS, headers)
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), target, host.encode())]
+    lines = [b"%b %b HTTP/1.1\r\n" % (method.encode(), target), b"host: %b\r\n" % host.encode()]
     lines += [b"%b: %b\r\n" % (name, value) for name, value in headers if name not in drops and _is_sense(name, value)]
     if length is not None:
         lines.append(b"content-length: %d\r\n\r\n" % length)
@@ -69,7 +72,11 @@ def request_head(
         lines.append(b"transfer-encoding: chunked\r\n\r\n")
     else:
         lines.append(b"\r\n")
-    return b"".join(lines)
+    head = b"".join(lines)
+    ends = len(lines) + (length is not None or chunked)
+    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+        raise ValueError("a line of a request's head holds the end of a line")
+    return head
 
 
 def _is_sense(name: bytes, value: bytes) -> bool:

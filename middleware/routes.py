@@ -100,6 +100,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/version", GET, OPEN, ours=version),
     Route("/load", GET, OPEN, ours=load),
     Route("/metrics", ("GET", "HEAD", "POST"), OPEN, ours=metrics),
+    Route("/metrics/", ("GET", "HEAD", "POST"), OPEN, ours=metrics),
     Route("/v1/models", GET, KEY, ours=models),
     Route("/kv_event_sources", GET, OPEN, ours=kv_event_sources),
     Route("/openapi.json", ("GET", "HEAD"), OPEN, ours=openapi, when=DOCUMENTS),

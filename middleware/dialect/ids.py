@@ -17,6 +17,11 @@ RANDOM_BYTES = 8
 _PLAIN = re.compile(r"[\w.:@=+/-]{1,128}", re.ASCII)
 
 
+def is_plain(chosen: str) -> bool:
+    """Whether an id may be told to SGLang, as a header's value too."""
+    return _PLAIN.fullmatch(chosen) is not None
+
+
 def identify(told: Told, headers: Headers) -> None:
     """The client's id, header before field as in vLLM, or a new one; and what SGLang is told.
 
@@ -36,4 +41,4 @@ def identify(told: Told, headers: Headers) -> None:
     field = FIELDS.get(told.kind)
     if field is not None:
         told.rid_field = field
-        told.rid = prefix + (f"{chosen}-{fresh}" if chosen is not None and _PLAIN.fullmatch(chosen) else fresh)
+        told.rid = prefix + (f"{chosen}-{fresh}" if chosen is not None and is_plain(chosen) else fresh)

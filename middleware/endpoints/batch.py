@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from middleware.again import Heard, inner_scope, replay
 from middleware.calls import while_connected
 from middleware.context import Context
+from middleware.dialect.ids import is_plain
 from middleware.endpoints.invocations import CHAT
 from middleware.errors import bad_value, error
 from middleware.form import Form, json_object
@@ -56,7 +57,8 @@ async def _all(
     async def one(at: int, messages: Any) -> Heard:
         content = msgspec.json.encode({**shared, "messages": messages})
         headers = [item for item in request.scope["headers"] if item[0] != b"x-request-id"]
-        headers.append((b"x-request-id", f"{request_id}_{at}".encode("latin-1", "replace")))
+        if is_plain(inner := f"{request_id}_{at}"):  # It may be a field's, with the ends of lines in it.
+            headers.append((b"x-request-id", inner.encode()))
         heard = Heard()
         async with turns:
             scope = inner_scope(request.scope, CHAT, content, headers)

@@ -20,6 +20,9 @@ from middleware.vectors import Writing
 COHERE_TYPES = ("float", "binary", "ubinary", "base64")
 TRUNCATE = ("NONE", "START", "END")
 
+# haproxy takes no larger heads (tune.bufsize), and other proxies much smaller ones.
+METADATA_LIMIT = 48 * 1024
+
 
 async def embeddings(context: Context, request: Request) -> Response:
     return await _answer(context, request, "embd", ("embedding", "embedding"))
@@ -86,6 +89,12 @@ def _as_bytes(context: Context, asked: Common, answer: Vectors, wanted: Writing)
         counts = {name: whole["usage"][name] for name in ("prompt_tokens", "total_tokens")}
         told = {**{name: whole[name] for name in ("id", "created", "model", "data")}, "usage": counts}
         headers["metadata"] = json.dumps(told)
+        if len(headers["metadata"]) > METADATA_LIMIT:
+            raise bad_value(
+                f"encoding_format bytes tells of {len(pieces)} inputs in a header of {len(headers['metadata'])} bytes, "
+                f"and {METADATA_LIMIT} pass: ask for fewer at once, or for bytes_only.",
+                "encoding_format",
+            )
     return Response(b"".join(pieces), headers=headers, media_type="application/octet-stream")
 
 

@@ -2,6 +2,8 @@
 Called by `middleware.app` where the table has the path without the slash.
 """
 
+import re
+
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -9,6 +11,7 @@ from middleware.headers import header
 
 # What a proxy in front may say of its side; anything else would be an address of the client's choice.
 SCHEMES = frozenset({b"http", b"https"})
+SLASHES = re.compile(rb"(?:/|%2f)+$", re.IGNORECASE)
 
 
 def without_slash(scope: Scope) -> Response:
@@ -16,7 +19,7 @@ def without_slash(scope: Scope) -> Response:
     host = header(headers, b"host") or b"localhost"
     forwarded = header(headers, b"x-forwarded-proto")
     scheme = forwarded if forwarded in SCHEMES else b"http"
-    path: bytes = scope["raw_path"].rstrip(b"/")
+    path = SLASHES.sub(b"", scope["raw_path"])
     query: bytes = scope["query_string"]
     location = b"%b://%b%b" % (scheme, host, path) + (b"?" + query if query else b"")
     return Response(status_code=307, headers={"location": location.decode("latin-1")})

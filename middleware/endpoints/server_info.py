@@ -73,7 +73,9 @@ async def server_info(context: Context, request: Request) -> Response:
 
 
 def _environment() -> dict[str, str]:
-    names = sorted(name for name in os.environ if name.startswith("VLLM_") and "KEY" not in name)
+    """vLLM's variables, and not ours."""
+    ours = ("VLLM_SHIM_",)
+    names = sorted(n for n in os.environ if n.startswith("VLLM_") and not n.startswith(ours) and "KEY" not in n)
     return {name: os.environ[name] for name in names}
 
 

@@ -14,6 +14,8 @@ GREEDY = 1e-5
 LOWEST_TEMPERATURE = 0.01
 # SGLang 0.5.23 refuses more.
 HIGHEST_REPETITION_PENALTY = 2.0
+# More than any vocabulary has.
+NO_TOP_K = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ def _top_k(draft: Draft, value: int | None) -> None:
         return
     if value < -1:
         raise bad_request(f"top_k must be 0 (disable), or at least 1, got {value}.")
-    if value == 0:  # No limit is 0 in vLLM and -1 in SGLang, which answers 400 to a 0.
+    # No limit is 0 in vLLM and -1 in SGLang, which answers 400 to a 0 and dies of what its int32 cannot hold.
+    if value == 0 or value >= NO_TOP_K:
         draft.replace("top_k", -1)
 
 

@@ -34,6 +34,19 @@ def test_a_body_of_unknown_length_goes_in_chunks_and_none_has_no_length() -> Non
     assert request_head("GET", b"/", "h", [], length=None) == b"GET / HTTP/1.1\r\nhost: h\r\n\r\n"
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r", b"\0"])
+def test_no_line_of_a_request_can_begin_another(end: bytes) -> None:
+    bad = b"a" + end + b"content-length: 0"
+    for length, chunked in ((5, False), (None, True), (None, False)):
+        for method, target, headers in (
+            ("POST", b"/", [(b"x-request-id", bad)]),
+            ("POST", b"/", [(bad, b"1")]),
+            ("POST", bad, []),
+        ):
+            with pytest.raises(ValueError, match="end of a line"):
+                request_head(method, target, "h", headers, length=length, chunked=chunked)
+
+
 def test_an_answers_headers_keep_order_and_duplicates() -> None:
     headers = [
         (b"set-cookie", b"a"),

@@ -123,12 +123,14 @@ def test_what_the_engine_has_too_is_not_taken_away(front: Served) -> None:
     assert {name: sent.get(name) for name in kept} == kept
 
 
-def test_a_websocket_is_answered_and_nobody_waits(front: Served) -> None:
+def test_a_websocket_is_refused_with_a_sentence_and_nobody_waits(front: Served) -> None:
     request = head_of(
         "GET /v1/realtime HTTP/1.1", "connection: Upgrade, close", "upgrade: websocket", "sec-websocket-version: 13",
         "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
     )  # fmt: skip
-    assert front.raw(request).startswith(b"HTTP/1.1 404")
+    answer = front.raw(request)
+    assert answer.startswith(b"HTTP/1.1 501")
+    assert b"WebSockets are not served" in answer
 
 
 def test_a_large_json_body_arrives_whole(front: Served) -> None:

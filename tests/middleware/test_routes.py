@@ -181,6 +181,7 @@ def test_one_slash_too_many_is_a_redirect_as_in_vllm(front: Served) -> None:
     answer = front.post("/v1/chat/completions/?a=%20b", headers={"host": "example.com:8000"})
     assert answer.status_code == 307
     assert answer.headers["location"] == "http://example.com:8000/v1/chat/completions?a=%20b"
+    assert front.get("/v1/models%2F/").headers["location"].endswith("/v1/models")
     assert front.get("/nope/").status_code == 404
 
 

@@ -43,8 +43,19 @@ def test_every_served_name_is_listed(serve: Serve) -> None:
 def test_health_is_an_empty_200_as_in_vllm_and_other_paths_do_not_exist(ready: Server) -> None:
     health = ready.client.get("/health")
     assert (health.status_code, health.content) == (200, b"")
+    assert (health.headers["server"], health.headers["vary"]) == ("uvicorn", "Origin")
+    assert ready.client.head("/health").status_code == 405
+    assert ready.client.get("/metrics/").status_code == 200
     assert ready.client.get("/flush_cache").status_code == 404
     assert ready.client.get("/version").json()["version"] == "0.33.0"
+
+
+def test_health_is_dressed_as_other_answers_are(serve: Serve) -> None:
+    server = serve("stand-in", "--enable-request-id-headers", "--allowed-origins", '["*"]')
+    server.wait_ready()
+    assert server.client.get("/health", headers={"origin": "https://a"}).headers["access-control-allow-origin"] == "*"
+    assert server.client.get("/health", headers={"x-request-id": "rid-81"}).headers["x-request-id"] == "rid-81"
+    assert re.fullmatch(r"[0-9a-f]{32}", server.client.get("/health").headers["x-request-id"])
 
 
 def test_while_the_engine_loads_health_is_503_and_a_request_gets_a_sentence(serve: Serve) -> None:

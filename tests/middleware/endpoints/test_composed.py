@@ -76,6 +76,16 @@ def test_a_batch_has_one_choice_for_each_conversation(over_recorded: Served) -> 
     assert answer["usage"]["prompt_tokens"] == 3 * one["usage"]["prompt_tokens"]
 
 
+def test_an_id_cannot_bring_a_request_of_its_own_along() -> None:
+    engine = Sglang(info=GENERATES)
+    ends = "a\r\ncontent-length: 0\r\n\r\n"
+    smuggled = f"{ends}POST /flush_cache HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{{}}GET /x HTTP/1.1\r\nx: "
+    with behind(engine, served_model_names=("m",)) as front:
+        front.post("/v1/chat/completions/batch", json={"model": "m", "messages": [HELLO], "request_id": smuggled})
+    assert "/v1/chat/completions" in [path for _, path, _ in engine.asked]
+    assert "/flush_cache" not in [path for _, path, _ in engine.asked]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -62,6 +62,14 @@ def test_bfloat16_is_rounded_to_the_nearest() -> None:
     assert json.loads(answer.headers["metadata"])["data"][0]["end"] == 8
 
 
+def test_a_header_that_no_proxy_takes_is_refused_with_what_to_do() -> None:
+    with embedder(vectors)[1] as front:
+        answer = front.post("/v1/embeddings", json={"input": ["a"] * 700, "encoding_format": "bytes"})
+        assert answer.status_code == 400
+        assert "ask for fewer at once, or for bytes_only" in answer.json()["error"]["message"]
+        assert front.post("/v1/embeddings", json={"input": ["a"] * 700, "encoding_format": "bytes_only"}).is_success
+
+
 def test_blank_texts_go_as_ids_because_sglang_takes_none() -> None:
     engine, served = embedder()
     with served as front:

@@ -22,6 +22,8 @@ BOTH = pytest.mark.parametrize("table", [CHAT, COMPLETIONS], ids=["chat", "compl
     ("body", "sent"),
     [
         ({"top_k": 0}, {"top_k": -1}),
+        ({"top_k": 2**31}, {"top_k": -1}),
+        ({"top_k": 10**30}, {"top_k": -1}),
         ({"top_k": "0"}, {"top_k": -1}),
         ({"temperature": 0.001}, {"temperature": 0.01}),
         ({"temperature": 0}, {"temperature": 0}),
