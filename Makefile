@@ -7,6 +7,7 @@ ENGINE ?=
 IMAGE ?= vllm-to-sglang:latest
 BASE_IMAGE ?= lmsysorg/sglang-rocm:v0.5.18-rocm724-mi30x-20260825
 DRY ?=
+QUICK ?=
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
@@ -52,15 +53,21 @@ endif
 format: install ## ruff format
 	@.venv/bin/ruff format .
 
-soak: install haproxy engine ## what is too long for `make test`: vLLM's own parser beside ours, 10,000 strange requests
+soak: install haproxy engine ## what is too long for `make test`: vLLM's own parser beside ours, 10,000 strange requests, 1,000 streams, 500 slow readers
 	@.venv/bin/pytest -m soak
 
 docs: install ## docs/ and the README's table, from the tables and the accepted differences
 	@.venv/bin/python -m shims.document
 	@.venv/bin/python -m tests.differential.document
 
-bench: install haproxy ## the measurements that the README quotes
-	@.venv/bin/python bench/startup.py
+bench: .venv/.stamp .venv-bench/.stamp haproxy ## the measurements that the README quotes, ten minutes; QUICK=1 shows in one that it works
+	@.venv/bin/python -m bench $(if $(QUICK),--quick)
+
+.venv-bench/.stamp: bench/requirements.txt
+	@$(PYTHON) -m venv .venv-bench
+	@echo "installing what is measured beside ours into .venv-bench"
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --requirement bench/requirements.txt
+	@touch $@
 
 check: install ## ruff, mypy, and that the documents are what the tables say
 	@.venv/bin/ruff check .
@@ -79,4 +86,4 @@ image: ## build the image: BASE_IMAGE=... IMAGE=...
 	@$$(command -v docker || command -v podman) build --build-arg BASE_IMAGE=$(BASE_IMAGE) --tag $(IMAGE) .
 
 clean: ## remove what the targets above made
-	@rm -rf .venv .venv-engine .engine .run .cache
+	@rm -rf .venv .venv-bench .venv-engine .engine .run .cache

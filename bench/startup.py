@@ -1,7 +1,5 @@
-"""CPU time from `vllm serve` to supervisord running, beside supervisord alone with an empty configuration. `make bench`
-runs it; machines are noisy, so the ratio and the spread are the result.
-
-    python bench/startup.py [RUNS]
+"""CPU time from `vllm serve` to supervisord running, beside supervisord alone with an empty configuration; machines are
+noisy, so the ratio and the spread are the result. Called by `bench.__main__`; alone: `python -m bench.startup [RUNS]`.
 """
 
 from __future__ import annotations
@@ -13,9 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.machine import ROOT
+from bench.running import environment, free_port
+
 TICK = os.sysconf("SC_CLK_TCK")
 STACK = (
     *("serve", "org/model", "--host", "127.0.0.1", "--no-enable-prefix-caching", "--max-model-len", "4096"),
@@ -32,7 +33,28 @@ file={folder}/sock
 """
 
 
-def cpu_seconds(pid: int) -> float:
+@dataclass
+class Starts:
+    """CPU seconds of each."""
+
+    ours: list[float] = field(default_factory=list)
+    supervisord: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ours) / statistics.median(self.supervisord)
+
+
+def measured(runs: int) -> Starts:
+    starts = Starts()
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+            starts.ours.append(vllm_serve(Path(first), free_port()))
+            starts.supervisord.append(supervisord_alone(Path(second)))
+    return starts
+
+
+def cpu_seconds_of_all(pid: int) -> float:
     """Of the process and the children it has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / TICK
@@ -45,7 +67,7 @@ def until(process: subprocess.Popen[bytes], running: Callable[[], bool]) -> floa
             if process.poll() is not None:
                 raise SystemExit(f"{process.args!r}: it ended with {process.returncode}")
             time.sleep(0.002)
-        return cpu_seconds(process.pid)
+        return cpu_seconds_of_all(process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -53,7 +75,6 @@ def until(process: subprocess.Popen[bytes], running: Callable[[], bool]) -> floa
 
 def vllm_serve(folder: Path, port: int) -> float:
     env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("VLLM_")},
         "VLLM_SHIM_RUN_DIR": str(folder / "run"),
         "VLLM_SHIM_LOG": str(folder / "shim.log"),
         "VLLM_SHIM_ENGINE": "sh -c 'sleep 600'",
@@ -61,7 +82,7 @@ def vllm_serve(folder: Path, port: int) -> float:
     }
     log = folder / "run/log/supervisord.log"
     words = [str(ROOT / "shims/bin/vllm"), *STACK, "--port", str(port)]
-    process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(words, env=environment(env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return until(process, lambda: log.exists() and "supervisord started" in log.read_text())
 
 
@@ -74,18 +95,11 @@ def supervisord_alone(folder: Path) -> float:
 
 
 def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    ours: list[float] = []
-    alone: list[float] = []
-    for number in range(runs):
-        with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-            ours.append(vllm_serve(Path(first), 20000 + 10 * number))
-            alone.append(supervisord_alone(Path(second)))
-    for name, seconds in (("vllm serve", ours), ("supervisord alone", alone)):
-        print(
-            f"{name:18} CPU s  min {min(seconds):.2f}  median {statistics.median(seconds):.2f}  max {max(seconds):.2f}"
-        )
-    print(f"ratio of the medians {statistics.median(ours) / statistics.median(alone):.1f}")
+    starts = measured(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    for name, seconds in (("vllm serve", starts.ours), ("supervisord alone", starts.supervisord)):
+        low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
+        print(f"{name:18} CPU s  min {low:.2f}  median {middle:.2f}  max {high:.2f}")
+    print(f"ratio of the medians {starts.ratio:.1f}")
 
 
 if __name__ == "__main__":
