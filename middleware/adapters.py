@@ -3,60 +3,165 @@ Read by /v1/models and by the check of a request's model; changed by `middleware
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import itertools
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextvars import ContextVar, Token
+
+# What the request that is being served runs on; it counts until its answer is over.
+_RUNNING: ContextVar["list[Adapter] | None"] = ContextVar("adapters", default=None)
+_NUMBERED = re.compile(r"(.+)#(\d+)", re.DOTALL)
+
+
+class Adapter:
+    """One as SGLang has it: its name there and its path. It is unloaded when nobody runs on it any more."""
+
+    __slots__ = ("_when_idle", "inside", "path", "running")
+
+    def __init__(self, inside: str, path: str) -> None:
+        self.inside = inside
+        self.path = path
+        self.running = 0
+        self._when_idle: Callable[[], None] | None = None
+
+    def enter(self) -> None:
+        self.running += 1
+
+    def leave(self) -> None:
+        self.running -= 1
+        if not self.running and self._when_idle is not None:
+            self._when_idle()
+            self._when_idle = None
+
+    def when_idle(self, call: Callable[[], None]) -> None:
+        if self.running:
+            self._when_idle = call
+        else:
+            call()
 
 
 class Adapters:
-    """Names and their paths. SGLang 0.5.23 loads again, in silence, whatever it once had: what counts is this list.
+    """What clients call an adapter, and what SGLang does. SGLang has each load under a name of its own, so that the old
+    one serves until the new one is there, and is unloaded when its last request is done: SGLang 0.5.23 stops every load
+    while it waits for that, and loads again, in silence, whatever it once had under a name.
 
     "noisy" in adapters
-    adapters["noisy"]                 # its path
-    async with adapters.change("noisy"): ...
+    adapters["noisy"]                     # its path
+    with adapters.serving():              # around a request
+        adapters.use("noisy")             # SGLang's name for it
+    async with adapters.change("noisy"):  # one change of a name at a time
+        old = adapters.put("noisy", adapters.fresh("noisy", "/new"))
     """
 
-    __slots__ = ("_changing", "_paths", "_waiting", "_work")
+    __slots__ = ("_adapters", "_changing", "_named", "_numbers", "_retired", "_waiting", "_work", "loading")
 
     def __init__(self, paths: Mapping[str, str]) -> None:
-        self._paths = dict(paths)
+        self._named = frozenset(paths)
+        self._adapters = {name: Adapter(name, path) for name, path in paths.items()}
+        # On its way out of SGLang, by its name there.
+        self._retired: dict[str, Adapter] = {}
+        # From the clock: an engine that outlived a middleware has heard the names of both.
+        self._numbers = itertools.count(int(time.time()))
         self._changing: dict[str, asyncio.Lock] = {}
         self._waiting: dict[str, int] = {}
         self._work: set[asyncio.Future[None]] = set()
+        self.loading = asyncio.Lock()
 
     def __contains__(self, name: object) -> bool:
-        return name in self._paths
+        return name in self._adapters
 
     def __getitem__(self, name: str) -> str:
-        return self._paths[name]
+        return self._adapters[name].path
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._paths))
+        return iter(tuple(self._adapters))
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._adapters)
 
-    def add(self, name: str, path: str) -> None:
-        self._paths[name] = path
+    def fresh(self, name: str, path: str) -> Adapter:
+        return Adapter(f"{name}#{next(self._numbers)}", path)
 
-    def remove(self, name: str) -> None:
-        self._paths.pop(name, None)
+    def put(self, name: str, adapter: Adapter) -> Adapter | None:
+        """From now on the name means this one; the one it meant."""
+        old = self._adapters.get(name)
+        self._adapters[name] = adapter
+        return old
+
+    def take(self, name: str) -> Adapter:
+        return self._adapters.pop(name)
+
+    def retire(self, adapter: Adapter, unload: Callable[[], None]) -> None:
+        self._retired[adapter.inside] = adapter
+        adapter.when_idle(unload)
+
+    def retired(self, adapter: Adapter, *, gone: bool) -> None:
+        """SGLang was told. What it kept all the same never comes back under its name, unless it is of the start."""
+        if gone or not self._age(adapter.inside):
+            self._retired.pop(adapter.inside, None)
 
     def reset(self, paths: Mapping[str, str]) -> None:
-        """An engine that started anew has those of the start, and no others."""
-        self._paths = dict(paths)
+        """What SGLang has when it becomes ready. An engine that started anew has those of the start, and no others; one
+        that was silent for a while has all, also what it is about to unload."""
+        known = {one.inside: one for one in self._adapters.values()}
+        self._adapters = {}
+        for inside in sorted((one for one in paths if one not in self._retired), key=self._age):
+            adapter = self._adapters[self._name(inside)] = known.get(inside) or Adapter(inside, "")
+            adapter.path = paths[inside]
+
+    def _name(self, inside: str) -> str:
+        found = None if inside in self._named else _NUMBERED.fullmatch(inside)
+        return found[1] if found else inside
+
+    def _age(self, inside: str) -> int:
+        found = None if inside in self._named else _NUMBERED.fullmatch(inside)
+        return int(found[2]) if found else 0
+
+    def use(self, name: str | None) -> str | None:
+        """SGLang's name for what the request that is being served asks for; None where there is no such adapter."""
+        adapter = self._adapters.get(name) if name else None
+        if adapter is None:
+            return None
+        running = _RUNNING.get()
+        if running is not None:
+            adapter.enter()
+            running.append(adapter)
+        return adapter.inside
+
+    def idle(self, among: Collection[str]) -> Adapter | None:
+        """The first of SGLang's names that no request runs on."""
+        known = {one.inside: one for one in (*self._adapters.values(), *self._retired.values())}
+        return next((one for name in among if not (one := known.get(name) or Adapter(name, "")).running), None)
+
+    def serving(self) -> "_Serving":
+        return _Serving()
 
     def keep(self, work: "asyncio.Future[None]") -> None:
-        """Until it is done, though nobody may wait for it any more."""
+        """Until it is done: nobody waits for it."""
         self._work.add(work)
-        work.add_done_callback(self._done)
-
-    def _done(self, work: "asyncio.Future[None]") -> None:
-        self._work.discard(work)
-        if not work.cancelled():
-            work.exception()  # Who waited has it; who no longer waits is not told by asyncio either.
+        work.add_done_callback(self._work.discard)
 
     def change(self, name: str) -> "_Change":
         """One change of a name at a time; the lock is forgotten with the last that waits for it."""
         return _Change(self._changing, self._waiting, name)
+
+
+class _Serving:
+    __slots__ = ("_token", "_used")
+
+    def __init__(self) -> None:
+        self._used: list[Adapter] = []
+        self._token: Token[list[Adapter] | None] | None = None
+
+    def __enter__(self) -> None:
+        self._token = _RUNNING.set(self._used)
+
+    def __exit__(self, *failure: object) -> None:
+        if self._token is not None:
+            _RUNNING.reset(self._token)
+        for adapter in self._used:
+            adapter.leave()
 
 
 class _Change:

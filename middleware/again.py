@@ -1,5 +1,6 @@
 """Sends a request of ours through the table of routes once more, as another path would have had it.
-Used by /invocations, which is many routes in one, and by the batch of chats, which is one route many times.
+Used by /invocations, which is many routes in one, by the batch of chats, which is one route many times, and by
+/v1/messages and /v1/responses, which are chats in other words.
 """
 
 from collections.abc import Iterable
@@ -44,6 +45,10 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return with_body
 
 
+def undressed(start: Message) -> Message:
+    return {**start, "headers": [pair for pair in start["headers"] if not pair[0].lower().startswith(_DRESSING)]}
+
+
 class Again(Response):
     """Whatever the other path answers, as it comes."""
 
@@ -55,14 +60,11 @@ class Again(Response):
         self._inner_headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def undressed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                plain = [item for item in message["headers"] if not item[0].lower().startswith(_DRESSING)]
-                message = {**message, "headers": plain}
-            await send(message)
+        async def plain(message: Message) -> None:
+            await send(undressed(message) if message["type"] == "http.response.start" else message)
 
         inner = inner_scope(scope, self._path, self._content, self._inner_headers)
-        await self._app(inner, replay(self._content, receive), undressed)
+        await self._app(inner, replay(self._content, receive), plain)
 
 
 @dataclass(slots=True)

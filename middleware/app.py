@@ -96,10 +96,11 @@ class Middleware:
             await self._serve(scope, receive, send, route)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
-        if route.ours is not None:
-            await self._own(scope, receive, self._answers.dressed(scope, send))
-        else:
-            await self._proxy(scope, receive, send, route)
+        with self._model.adapters.serving():
+            if route.ours is not None:
+                await self._own(scope, receive, self._answers.dressed(scope, send))
+            else:
+                await self._proxy(scope, receive, send, route)
 
     def _find(self, path: str) -> Route | None:
         """What is for another kind of model does not exist, as in vLLM; a chat would end an embedding engine."""
@@ -124,7 +125,7 @@ def create_app(settings: Settings) -> ASGIApp:
     answers = Answers(settings.policy)
     calls = Calls(pool)
     prompts = Prompts(settings.policy, model, calls)
-    watcher = Watcher(engine, control, settings.ready_file, model, prompts.warm)
+    watcher = Watcher(engine, pool, settings.ready_file, model, prompts.warm)
     server = Server(model)
     table = tuple(_bound(route, server) for route in routes(settings))
 
@@ -132,7 +133,9 @@ def create_app(settings: Settings) -> ASGIApp:
         await front.again(scope, receive, send)
 
     paths = {route.path: route.methods for route in table}
-    context = Context(settings, engine, control, load, model, calls, again, paths, prompts.render)
+    context = Context(
+        settings, engine, control, load, model, calls, again, paths, prompts.render, lambda: prompts.traits
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -17,9 +17,13 @@ from middleware.errors import Refused, error, unavailable
 from middleware.fields.told import Told
 from middleware.headers import request_head
 from middleware.intake import ClientGone
-from middleware.upstream import ConnectFailed, Connection, Exchange, Pool, UpstreamError
+from middleware.upstream import ConnectFailed, Connection, Exchange, NoAnswer, Pool, UpstreamError
 
 T = TypeVar("T")
+
+# Seconds for what no model is asked for. A tokenizer that takes longer hangs, and so would whoever waits for it.
+QUICK_SECONDS = 60.0
+QUICK = {"/tokenize": QUICK_SECONDS, "/detokenize": QUICK_SECONDS}
 
 # More than any answer that is honest: a request of BODY_LIMIT bytes, each of its tokens as a row of numbers.
 ANSWER_LIMIT = 1024 * 1024 * 1024
@@ -43,7 +47,7 @@ class Calls:
         head = request_head(method, path.encode(), self._pool.authority, headers, length=len(body))
         try:
             await exchange.open(head, body)
-            answer = await exchange.answer()
+            answer = await exchange.answer(within=QUICK.get(path))
             return answer.status, await whole(answer, ANSWER_LIMIT)
         except UpstreamError as failure:
             raise Refused(failed(failure)) from failure
@@ -85,6 +89,8 @@ async def whole(answer: Connection, limit: int) -> bytes:
 def failed(failure: UpstreamError) -> Response:
     if isinstance(failure, ConnectFailed):
         return unavailable("The engine cannot be reached. Please retry.", RETRY_SECONDS)
+    if isinstance(failure, NoAnswer):
+        return error(504, f"The engine gave no answer: {failure}. Please retry.")
     return error(502, "The engine failed before it answered. Please retry.")
 
 

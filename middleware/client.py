@@ -3,10 +3,14 @@ whole, who leaves is told of by a callback, and a piece of an answer is written 
 `middleware.__main__` gives uvicorn (0.54) the protocol; `middleware.proxy` finds the client in the scope.
 """
 
+import logging
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from middleware.access_log import AccessLog
 
 EXTENSION = "vllm-to-sglang.client"
 
@@ -14,8 +18,14 @@ Callback = Callable[[], None] | None
 
 
 class ClientProtocol(HttpToolsProtocol):
+    # In the place of uvicorn's.
+    log: ClassVar[AccessLog | None] = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.log is not None:
+            self.access_log = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
+            self.access_logger = self.log  # type: ignore[assignment]
         self.gone: Callback = None
         self.drained: Callback = None
 
@@ -33,6 +43,39 @@ class ClientProtocol(HttpToolsProtocol):
         super().resume_writing()
         if self.drained is not None:
             self.drained()
+
+
+class _Corked:
+    """In the place of uvicorn's transport within the block: what is written goes out at its end, in one piece."""
+
+    __slots__ = ("_cycle", "_pieces", "_transport")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+        self._pieces: list[bytes] = []
+
+    def __enter__(self) -> None:
+        self._cycle.transport = self  # type: ignore[assignment]
+
+    def __exit__(self, *failure: object) -> None:
+        self._flush()
+        self._cycle.transport = self._transport
+
+    def write(self, data: bytes) -> None:
+        self._pieces.append(data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._pieces:
+            self._transport.write(b"".join(self._pieces))
+            self._pieces.clear()
 
 
 class Client:
@@ -72,6 +115,10 @@ class Client:
 
     def when_drained(self, call: Callback) -> None:
         self._protocol.drained = call
+
+    def in_one_write(self) -> AbstractContextManager[None]:
+        """A whole answer, sent by ASGI's `send` inside the block."""
+        return _Corked(self._cycle)
 
     def write(self, data: bytes) -> bool:
         """One chunk, at once; whether it is taking more. What is empty would be the end of the answer."""

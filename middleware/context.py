@@ -16,6 +16,7 @@ from middleware.calls import Calls
 from middleware.engine import Engine
 from middleware.load import Load
 from middleware.model import Model
+from middleware.prompt.traits import Traits
 from middleware.settings import Settings
 
 # No limit on connections: with httpx's hundred, a hundred slow scrapes would hold up the next health check.
@@ -38,6 +39,7 @@ class Context:
     again: ASGIApp  # a request of ours through the table of routes, past the keys
     paths: Mapping[str, tuple[str, ...]]  # and their methods, for the documents
     render: Render | None = None
+    traits: Callable[[], Traits] = Traits  # of the chat template, as far as it is known by now
 
 
 Endpoint = Callable[[Context, Request], Awaitable[Response]]

@@ -2,15 +2,21 @@
 Used by the endpoints that make their own calls to SGLang; large requests have tables in `middleware.fields`.
 """
 
+import asyncio
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 
+from middleware.errors import bad_request
+from middleware.fields.draft import CONTAINERS
 from middleware.fields.kinds import BOOL, INT, LIST, STR, Errors, bounded, one_of, schema_error, wrong
 from middleware.intake import BODY_LIMIT, whole_body
 from middleware.policy import Policy
 from middleware.repair.guards import not_an_object, require_json, too_deep
+
+# A larger body is decoded in a thread.
+LARGE = 64 * 1024
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 
@@ -19,10 +25,13 @@ async def json_object(request: Request, policy: Policy) -> dict[str, Any]:
     """The request's body, or Refused in vLLM's words."""
     headers = request.scope["headers"]
     require_json(headers)
-    return decoded(await whole_body(request.receive, headers, policy.max_request_body_bytes or BODY_LIMIT))
+    body = await whole_body(request.receive, headers, policy.max_request_body_bytes or BODY_LIMIT)
+    return decoded(body) if len(body) <= LARGE else await asyncio.to_thread(decoded, body)
 
 
 def decoded(body: bytes) -> dict[str, Any]:
+    if len(body) > CONTAINERS and body.count(b"[") + body.count(b"{") > CONTAINERS:
+        raise bad_request(f"The request is made of more than {CONTAINERS} lists and objects.")
     try:
         return _DECODER.decode(body)
     except RecursionError as failure:

@@ -25,6 +25,7 @@ class Model:
 
     __slots__ = (
         "_any_name",
+        "_by_bytes",
         "_locator",
         "_named",
         "_path",
@@ -61,12 +62,19 @@ class Model:
         self.context_length: int | None = None
         self.tasks = self._task
         self._words: dict[int, str] | None = None
+        self._by_bytes: dict[bytes, int] | None = None
 
     def words(self) -> dict[int, str]:
         """The tokenizer's writing of each id, read once; it takes a while, and is not for the event loop."""
         if self._words is None:
             self._words = model_files.words(self.tokenizer_folder())
         return self._words
+
+    def ids_by_bytes(self) -> dict[bytes, int]:
+        """The ids of tokens by what they spell, of a tokenizer that tells bytes; read once, and as slowly."""
+        if self._by_bytes is None:
+            self._by_bytes = model_files.ids_by_bytes(self.tokenizer_folder())
+        return self._by_bytes
 
     def folder(self) -> Path:
         """Where the command line says, or where SGLang has put it: a bucket's objects, say. Or NotHere."""
@@ -119,8 +127,8 @@ class Model:
         return self.names[0] if self.names else name or ""
 
     def adapter(self, name: str | None) -> str | None:
-        """What SGLang calls the adapter that the name selects."""
-        return name if name and name in self.adapters else None
+        """What SGLang calls the adapter that the name selects, which stays there for the request that asks."""
+        return self.adapters.use(name)
 
 
 def _text(of: Mapping[str, Any], name: str) -> str:

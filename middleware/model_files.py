@@ -58,3 +58,34 @@ def words(folder: Path) -> dict[int, str]:
     if not known:
         raise NotHere("tokenizer.json has no vocabulary that can be read.")
     return known
+
+
+def ids_by_bytes(folder: Path) -> dict[bytes, int]:
+    """Of a tokenizer of bytes, as GPT-2's, each of whose words spells something else; of any other NotHere."""
+    document = read_json(folder, "tokenizer.json")
+    if not _is_of_bytes(document.get("decoder")):
+        raise NotHere("its tokenizer is not one of bytes.")
+    added = [token for token in document.get("added_tokens") or () if isinstance(token, dict)]
+    named = {str(token.get("content")).encode(): token.get("id") for token in added}
+    vocabulary: dict[str, int] = document["model"]["vocab"]
+    spelled = {spelling: number for word, number in vocabulary.items() if (spelling := _spelling(word)) is not None}
+    return spelled | {content: number for content, number in named.items() if isinstance(number, int)}
+
+
+def _is_of_bytes(decoder: Any) -> bool:
+    if not isinstance(decoder, dict):
+        return False
+    return decoder.get("type") == "ByteLevel" or any(map(_is_of_bytes, decoder.get("decoders") or ()))
+
+
+def _spelling(word: str) -> bytes | None:
+    """Bytes that cannot be seen are written as letters from 256 on."""
+    try:
+        return bytes(_BYTES[letter] for letter in word)
+    except KeyError:
+        return None
+
+
+_SEEN = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+_UNSEEN = (byte for byte in range(256) if byte not in _SEEN)
+_BYTES = {chr(byte): byte for byte in _SEEN} | {chr(256 + place): byte for place, byte in enumerate(_UNSEEN)}

@@ -61,6 +61,7 @@ class Policy:
     sampling_defaults: Mapping[str, Any] = field(default_factory=dict)
     max_new_tokens: int = 0  # the server's cap, 0: none
     reasoning_effort_map: Mapping[str, str] = field(default_factory=dict)
+    disabled_thinking_effort: str = "auto"  # --anthropic-disabled-thinking-effort; auto: tried on the template
     trust_request_chat_template: bool = False
     trust_request_mm_kwargs: bool = False
     local_media_path: str = ""  # file:// URLs below it are allowed; empty: none

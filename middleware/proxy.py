@@ -5,6 +5,7 @@ A plain ASGI callable without objects of Starlette's; `middleware.app` calls it 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import nullcontext
 
 from starlette.types import Receive, Scope, Send
 
@@ -12,7 +13,7 @@ from middleware.answers import Answers
 from middleware.calls import failed, while_connected, whole
 from middleware.client import Client
 from middleware.dialect.events import Events
-from middleware.dialect.ids import identify
+from middleware.dialect.ids import identify, renew
 from middleware.dialect.reply import Whole, reply
 from middleware.dialect.room import fitted
 from middleware.dialect.voice import voice
@@ -76,24 +77,26 @@ class Proxy:
             await self._answers.begin(scope, send, start)
 
         try:
-            more, draft = await self._open(exchange, scope, receive, route)
+            more, draft = await self._open(exchange, scope, receive, route, here=client is not None and client.sent_all)
             if client is not None and client.sent_all:
                 client.when_gone(exchange.abort)
             else:
                 attendant = asyncio.create_task(attend(receive, exchange, more=more))
-            answer = await exchange.answer()
+            answer = await exchange.answer(within=route.within)
             editing = self._reply(answer, scope, route, draft)
             if isinstance(editing, Whole):
                 body = await whole(answer, editing.limit)
                 if draft is not None and editing.status == 400 and fitted(draft, body):
                     exchange.close()
+                    renew(draft.told)
                     answer = await self._send_again(exchange, scope, draft)
                     editing = self._reply(answer, scope, route, draft)
                     body = await whole(answer, editing.limit) if isinstance(editing, Whole) else b""
             if isinstance(editing, Whole):
                 status, body = editing.retold(body)
-                await begin(status, _with_length(response_headers(status, answer.headers), status, len(body)))
-                await send({"type": "http.response.body", "body": body})
+                with client.in_one_write() if client is not None else nullcontext():
+                    await begin(status, _with_length(response_headers(status, answer.headers), status, len(body)))
+                    await send({"type": "http.response.body", "body": body})
             else:
                 await begin(answer.status, response_headers(answer.status, answer.headers))
                 await relay(answer, send, editing, client)
@@ -133,7 +136,7 @@ class Proxy:
         return reply(answer.status, answer.headers, told, self._voice)
 
     async def _open(
-        self, exchange: Exchange, scope: Scope, receive: Receive, route: Route
+        self, exchange: Exchange, scope: Scope, receive: Receive, route: Route, *, here: bool
     ) -> tuple[bool, Draft | None]:
         """Sends the request, or as much of it as there is; whether more is to come, and what is known of it."""
         headers = scope["headers"]
@@ -143,7 +146,7 @@ class Proxy:
         length: int | None
         if editor is not None:
             require_json(headers)
-            body = await whole_body(receive, headers, self._limit or BODY_LIMIT)
+            body = await whole_body(receive, headers, self._limit or BODY_LIMIT, here=here)
             draft = editor.open(body, prepared=self._prepare is not None)
             identify(draft.told, headers)
             if self._prepare is not None and (work := self._prepare(draft)) is not None:
@@ -155,24 +158,29 @@ class Proxy:
             body = await whole_body(receive, headers, self._limit)
             length = len(body) if body else None
         else:
-            body, more = await first_piece(receive)
+            body, more = await first_piece(receive, here=here)
             declared = header(headers, b"content-length")
             length = int(declared) if declared is not None else None
             if length is None and body and not more:
                 length = len(body)
         chunked = more and length is None
-        head = self._head(scope, headers, length=length, chunked=chunked)
+        told = draft.told if draft is not None else None
+        head = self._head(scope, headers, told, length=length, chunked=chunked)
         await exchange.open(head, body, head_only=scope["method"] == "HEAD", whole=not more, chunked=chunked)
         return more, draft
 
     async def _send_again(self, exchange: Exchange, scope: Scope, draft: Draft) -> Connection:
         body = Editor.close(draft)
-        await exchange.open(self._head(scope, scope["headers"], length=len(body)), body)
+        await exchange.open(self._head(scope, scope["headers"], draft.told, length=len(body)), body)
         return await exchange.answer()
 
-    def _head(self, scope: Scope, headers: Headers, *, length: int | None, chunked: bool = False) -> bytes:
+    def _head(
+        self, scope: Scope, headers: Headers, told: Told | None, *, length: int | None, chunked: bool = False
+    ) -> bytes:
         query: bytes = scope["query_string"]
-        target: bytes = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
+        target: bytes = (told.target if told is not None else b"") or scope["raw_path"]
+        if query:
+            target = target + b"?" + query
         return request_head(scope["method"], target, self._pool.authority, headers, length=length, chunked=chunked)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from middleware.admin import opened
+from middleware.calls import QUICK_SECONDS
 from middleware.context import Endpoint
 from middleware.endpoints.adapters import load_adapter, register_adapter, unload_adapter, unregister_adapter
 from middleware.endpoints.batch import chat_batch
@@ -18,11 +19,12 @@ from middleware.endpoints.generative_scoring import generative_scoring
 from middleware.endpoints.health import health
 from middleware.endpoints.invocations import invocations
 from middleware.endpoints.load import load
+from middleware.endpoints.messages import count_tokens, messages
 from middleware.endpoints.metrics import metrics
 from middleware.endpoints.models import models
 from middleware.endpoints.profile import start_profile, stop_profile
 from middleware.endpoints.refusals import not_served, scale_out
-from middleware.endpoints.responses import no_response
+from middleware.endpoints.responses import create_response, no_response
 from middleware.endpoints.score import rerank, score
 from middleware.endpoints.server_info import get_world_size, server_info, sglang_server_info
 from middleware.endpoints.state import is_paused, is_scaling, is_sleeping, kv_event_sources
@@ -32,9 +34,10 @@ from middleware.fields.chat import CHAT
 from middleware.fields.completions import COMPLETIONS
 from middleware.fields.native import ENCODE, NATIVE
 from middleware.fields.ollama import OLLAMA
-from middleware.fields.others import COUNTED, DECISIONS, DETOKENIZE, MESSAGES, TOKENIZE
+from middleware.fields.others import DECISIONS, DETOKENIZE, TOKENIZE
+from middleware.fields.parsing import CALLS_PARSED, REASONING_PARSED
 from middleware.fields.record import Table
-from middleware.fields.responses import RESPONSES
+from middleware.fields.responses import STORED
 from middleware.fields.told import Kind
 from middleware.fields.vertex import VERTEX
 from middleware.policy import Policy
@@ -71,6 +74,8 @@ class Route:
     ours: Endpoint | None = None
     tracked: bool = False
     task: Task | None = None
+    # Seconds in which SGLang must begin to answer; a generation has all the time it takes.
+    within: float | None = None
     when: When | None = None
     # How the answer is told of a request that goes on as it came; a `body` says it of its own.
     answer: Kind = Kind.OTHER
@@ -110,13 +115,14 @@ ROUTES: tuple[Route, ...] = (
     Route("/v1/chat/completions", POST, KEY, body=CHAT, tracked=True, task=GENERATE),
     Route("/v1/chat/completions/batch", POST, KEY, ours=chat_batch, tracked=True, task=GENERATE),
     Route("/v1/completions", POST, KEY, body=COMPLETIONS, tracked=True, task=GENERATE),
-    Route("/v1/responses", POST, KEY, body=RESPONSES, tracked=True, task=GENERATE),
+    Route("/v1/responses", POST, KEY, body=STORED, tracked=True, task=GENERATE, when=STORE),
+    Route("/v1/responses", POST, KEY, ours=create_response, tracked=True, task=GENERATE, when=NO_STORE),
     Route("/v1/responses/{id}", GET, KEY, tracked=True, task=GENERATE, when=STORE),
     Route("/v1/responses/{id}", GET, KEY, ours=no_response, tracked=True, task=GENERATE, when=NO_STORE),
     Route("/v1/responses/{id}/cancel", POST, KEY, tracked=True, task=GENERATE, when=STORE),
     Route("/v1/responses/{id}/cancel", POST, KEY, ours=no_response, tracked=True, task=GENERATE, when=NO_STORE),
-    Route("/v1/messages", POST, KEY, body=MESSAGES, tracked=True, task=GENERATE),
-    Route("/v1/messages/count_tokens", POST, KEY, body=COUNTED, tracked=True, task=GENERATE),
+    Route("/v1/messages", POST, KEY, ours=messages, tracked=True, task=GENERATE),
+    Route("/v1/messages/count_tokens", POST, KEY, ours=count_tokens, tracked=True, task=GENERATE),
     Route("/generative_scoring", POST, OPEN, ours=generative_scoring, task=GENERATE),
     Route("/v1/decisions", POST, KEY, body=DECISIONS, tracked=True, task=GENERATE),
     Route("/v1/systemone", POST, KEY, body=DECISIONS, tracked=True, task=GENERATE),
@@ -142,7 +148,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/v1/load_lora_adapter", POST, KEY, ours=load_adapter, when=RUNTIME_LORA),
     Route("/v1/unload_lora_adapter", POST, KEY, ours=unload_adapter, when=RUNTIME_LORA),
     Route("/adapters", POST, OPEN, ours=register_adapter, when=RUNTIME_LORA),
-    Route("/adapters/{adapter_name}", DELETE, OPEN, ours=unregister_adapter, when=RUNTIME_LORA),
+    Route("/adapters/{adapter_name:path}", DELETE, OPEN, ours=unregister_adapter, when=RUNTIME_LORA),
     # The profiler.
     Route("/start_profile", POST, OPEN, ours=start_profile, when=PROFILER),
     Route("/stop_profile", POST, OPEN, ours=stop_profile, when=PROFILER),
@@ -186,15 +192,15 @@ ROUTES: tuple[Route, ...] = (
     Route("/generate", ("POST", "PUT"), KEY, body=NATIVE, tracked=True, task=GENERATE),
     Route("/encode", ("POST", "PUT"), KEY, body=ENCODE, tracked=True, task=POOL),
     Route("/v1/classify", POST, KEY, ours=classify, tracked=True, task=CLASSIFY),
-    Route("/v1/tokenize", POST, KEY, body=TOKENIZE),
-    Route("/v1/detokenize", POST, KEY, body=DETOKENIZE),
+    Route("/v1/tokenize", POST, KEY, body=TOKENIZE, within=QUICK_SECONDS),
+    Route("/v1/detokenize", POST, KEY, body=DETOKENIZE, within=QUICK_SECONDS),
     Route("/vertex_generate", POST, KEY, body=VERTEX, tracked=True, task=GENERATE),
     Route("/api/chat", POST, KEY, body=OLLAMA, tracked=True, task=GENERATE),
     Route("/api/generate", POST, KEY, body=OLLAMA, tracked=True, task=GENERATE),
-    Route("/api/show", POST, KEY, answer=Kind.NATIVE),
-    Route("/api/tags", GET, KEY, answer=Kind.NATIVE),
-    Route("/parse_function_call", POST, KEY, answer=Kind.NATIVE),
-    Route("/separate_reasoning", POST, KEY, answer=Kind.NATIVE),
+    Route("/api/show", POST, KEY, answer=Kind.NATIVE, within=QUICK_SECONDS),
+    Route("/api/tags", GET, KEY, answer=Kind.NATIVE, within=QUICK_SECONDS),
+    Route("/parse_function_call", POST, KEY, body=CALLS_PARSED),
+    Route("/separate_reasoning", POST, KEY, body=REASONING_PARSED),
 )
 # Of what the operator opens, what would show the engine's keys is told by us.
 TOLD_BY_US: dict[str, Endpoint] = {"/server_info": sglang_server_info, "/get_server_info": sglang_server_info}

@@ -28,6 +28,10 @@ class _One(msgspec.Struct):
     tokens: list[int]
 
 
+class _Text(msgspec.Struct):
+    text: str
+
+
 async def of_texts(calls: Calls, texts: Sequence[str], *, special: bool) -> list[list[int]]:
     answer = await calls.value("/tokenize", {"prompt": list(texts), "add_special_tokens": special}, _Many)
     return answer.tokens
@@ -38,8 +42,15 @@ async def of_text(calls: Calls, text: str, *, special: bool) -> list[int]:
     return answer.tokens
 
 
-async def of_chat(context: Context, body: dict[str, Any], *, generation: bool, special: bool) -> list[int]:
-    """As a chat request with these fields would see it.
+async def text_of(calls: Calls, ids: Sequence[int]) -> str:
+    """Without special tokens, as an echo has it."""
+    return (await calls.value("/detokenize", {"tokens": ids, "skip_special_tokens": True}, _Text)).text
+
+
+async def of_chat(
+    context: Context, body: dict[str, Any], *, generation: bool, special: bool, names: Sequence[str] = RENDERED_FIELDS
+) -> list[int]:
+    """As a chat request with these fields would see it; `names` are those that vLLM heeds.
 
     SGLang's /tokenize (0.5.23) takes a trailing assistant message for the user's, unless told add_generation_prompt;
     and opens the turn that is to be continued only where that is true, which vLLM forbids.
@@ -49,7 +60,7 @@ async def of_chat(context: Context, body: dict[str, Any], *, generation: bool, s
         raise bad_request(BOTH)
     edited = checked(context, TOKENIZE, body)
     if context.render is not None:
-        rendered = {name: body[name] for name in RENDERED_FIELDS if name in body}
+        rendered = {name: body[name] for name in names if name in body}
         rendered |= {"add_generation_prompt": generation, "add_special_tokens": special}
         ids = await context.render(rendered)
         if ids is not None:

@@ -9,7 +9,7 @@ import os
 import resource
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from shims import adapters, files, places
 from shims.cli import CommandLine
 from shims.exceptions import CommandLineError
 from shims.places import Places
-from shims.values import lora_modules, nested
+from shims.values import nested
 
 HOME = Path(__file__).resolve().parent.parent
 DEFAULT_RUN_DIR = "/tmp/vllm-shim"  # noqa: S108 - the documented place; made 0700 and owned by us, or refused
@@ -43,7 +43,7 @@ class Facts:
     # generation_config.json of the folder that --generation-config names, else of a local model; None: not to be read
     generation_config: Mapping[str, Any] | None = None
     logging_config: Mapping[str, Any] | None = None  # what VLLM_LOGGING_CONFIG_PATH names; None: not to be read
-    half_adapters: Mapping[str, str] = field(default_factory=dict)  # folders of --lora-modules: what SGLang lacks there
+    unfit_adapters: Mapping[str, str] = field(default_factory=dict)  # folders of --lora-modules: why SGLang cannot
     places: Places = field(default_factory=Places)
 
     @property
@@ -69,7 +69,7 @@ def gather(command: CommandLine, env: Mapping[str, str]) -> Facts:
         model_config=(_document(Path(model, "config.json")) if model else None) or {},
         generation_config=_generation_config(command, model),
         logging_config=_document(Path(path)) if (path := env.get("VLLM_LOGGING_CONFIG_PATH")) else None,
-        half_adapters=_half_adapters(command.last("--lora-modules") or ()),
+        unfit_adapters=adapters.unfit(command.last("--lora-modules") or (), model),
         places=places.read(command, env, run_dir),
     )
 
@@ -131,12 +131,6 @@ def _generation_config(command: CommandLine, model: str) -> dict[str, Any] | Non
     source = command.last("--generation-config", "auto")
     folder = model if source in ("auto", "vllm") else source
     return _document(Path(folder, "generation_config.json")) if folder else None
-
-
-def _half_adapters(items: Iterable[str | None]) -> dict[str, str]:
-    found = (lora_modules.module(item) for item in items if item)
-    lost = {one["path"]: adapters.lacking(one["path"]) for one in found if isinstance(one, dict)}
-    return {path: module for path, module in lost.items() if module}
 
 
 def _document(path: Path) -> dict[str, Any] | None:

@@ -19,8 +19,8 @@ def _content(message: Source, told: Told, voice: Voice) -> Any:
     """Where all went into the reasoning or into calls of the model's own choice it is null, and not empty."""
     content = message["content"]
     if content == "" and (message.get("reasoning_content") or _chosen_calls(message, told)):
-        return None
-    return content
+        content = None
+    return "".join(told.echoed) + (content or "") if told.echo else content
 
 
 def _chosen_calls(message: Source, told: Told) -> bool:
@@ -43,7 +43,7 @@ def _reasoning_content(message: Source, told: Told, voice: Voice) -> Any:
 
 MESSAGE: tuple[Key, ...] = (
     made("role", _role, "--response-role"),
-    made("content", _content, "null where there is nothing but reasoning or calls"),
+    made("content", _content, "null where there is nothing but reasoning or calls; behind an echo"),
     null("refusal", NEVER),
     null("annotations", NEVER),
     null("audio", NEVER),
@@ -82,6 +82,10 @@ CHOICE: tuple[Key, ...] = (
 )
 
 
+def _prompt_text(answer: Source, told: Told, voice: Voice) -> Any:
+    return told.prompt_text
+
+
 def _prompt_token_ids(answer: Source, told: Told, voice: Voice) -> Any:
     if not told.return_token_ids:
         return None
@@ -92,7 +96,7 @@ WHOLE: tuple[Key, ...] = (
     *head(CHOICE),
     renamed("prompt_logprobs", "prompt_logprobs", "SGLang's chat has none"),
     made("prompt_token_ids", _prompt_token_ids, "with return_token_ids"),
-    null("prompt_text", NEVER),
+    made("prompt_text", _prompt_text, "with return_prompt_text"),
     *TAIL,
 )
 

@@ -13,6 +13,7 @@ from middleware.dialect.shapes import Shape, Shapes
 from middleware.dialect.voice import Voice
 from middleware.fields.told import Told
 
+HEAD = ("id", "object", "created", "model")
 _OPEN = b'"},"logprobs":null,"finish_reason":null,"matched_stop":null}]}'
 # As it is behind a server's parser of tools.
 _PARSED = b'},"logprobs":null,"finish_reason":null,"matched_stop":null}],"usage":null}'
@@ -81,8 +82,8 @@ class ChatStream(Events):
 
     def held(self) -> bytes:
         ends = self._ends
-        if ends:
-            _insert(ends[-1], "system_fingerprint", self._voice.fingerprint)
+        for end in ends:
+            _insert(end, "system_fingerprint", self._voice.fingerprint)
         self._ends = []
         untold, self._untold = self._untold, {}
         return self._begun() + b"".join(line(chunk) for chunk in (*untold.values(), *ends))
@@ -102,7 +103,7 @@ class ChatStream(Events):
         counted = chunk.get("usage")
         if counted:
             self._usages[index] = counted
-        told_choice: Json = {"index": index, "delta": {}, "logprobs": logprobs.chat(choice.get("logprobs"))}
+        told_choice: Json = {"index": index, "delta": {}, "logprobs": self._logprobs(choice)}
         told_choice["finish_reason"] = tools.finish_reason(reason, told)
         ours["choices"] = [told_choice]
         if delta.get("role"):
@@ -134,6 +135,9 @@ class ChatStream(Events):
             return before
         return before + line(ours)
 
+    def _logprobs(self, choice: Mapping[str, Any]) -> Any:
+        return logprobs.chat(choice.get("logprobs"), by_bytes=self._told.ids_by_bytes)
+
     def _is_empty(self, delta: Json) -> bool:
         """Behind a call SGLang tells the line's end that its parser found there; vLLM does not. Where a call was asked
         for, vLLM's grammar ends with it; what SGLang lets the model add is told in neither's whole answers."""
@@ -147,11 +151,16 @@ class ChatStream(Events):
     def _role(self, ours: Json) -> bytes:
         told = self._told
         ours["prompt_token_ids"] = told.prompt_token_ids if told.return_token_ids else None
-        ours["prompt_text"] = None
+        ours["prompt_text"] = told.prompt_text
+        begun = [ours]
+        if told.echoed:
+            echo = {"index": ours["choices"][0]["index"], "delta": {"content": told.echoed[0]}}
+            echo |= {"logprobs": None, "finish_reason": None}
+            begun.append({name: ours[name] for name in HEAD} | {"choices": [echo]})
         if not told.continuous_usage:
-            return line(ours)
-        # It tells how long the prompt is, which SGLang tells with the first text.
-        self._roles.append(ours)
+            return b"".join(map(line, begun))
+        # They tell how long the prompt is, which SGLang tells with the first text.
+        self._roles += begun
         return b""
 
     def _begun(self) -> bytes:
@@ -213,5 +222,5 @@ def _insert(chunk: Json, name: str, value: Any) -> None:
 
 
 def _with_usage(role: Json, counted: Json) -> Json:
-    ids, text = role.pop("prompt_token_ids"), role.pop("prompt_text")
-    return role | {"usage": counted, "prompt_token_ids": ids, "prompt_text": text}
+    prompt = {name: role.pop(name) for name in ("prompt_token_ids", "prompt_text") if name in role}
+    return role | {"usage": counted} | prompt

@@ -11,9 +11,22 @@ from middleware.dialect.voice import Voice
 from middleware.fields.told import Told
 
 
+def text(index: int, given: str, told: Told) -> str:
+    """Of a choice that begins with its prompt. Where vLLM tells the prompt's ids it does not tell its text."""
+    if not told.echoed:
+        return given
+    prompt = told.echoed[index // told.n]
+    if told.only_prompt:
+        return "" if told.return_token_ids else prompt
+    return given.removeprefix(prompt) if told.return_token_ids else given
+
+
+def _text(choice: Source, told: Told, voice: Voice) -> Any:
+    return text(choice["index"], choice["text"], told)
+
+
 def _logprobs(choice: Source, told: Told, voice: Voice) -> Any:
-    as_ids = told.tokens_as_ids or voice.tokens_as_ids
-    return logprobs.completion(choice.get("logprobs"), token_ids=choice.get("token_ids") if as_ids else None)
+    return logprobs.Completion(told).told(choice.get("logprobs"), choice["text"])
 
 
 def _token_ids(choice: Source, told: Told, voice: Voice) -> Any:
@@ -26,7 +39,7 @@ def _prompt_token_ids(choice: Source, told: Told, voice: Voice) -> Any:
 
 CHOICE: tuple[Key, ...] = (
     same("index"),
-    same("text"),
+    made("text", _text, "an echo without the one token that there must be, or without the prompt that is told as ids"),
     made("logprobs", _logprobs, "offsets counted; the chosen token first; -9999.0 is vLLM's minus infinity"),
     same("finish_reason"),
     STOP_REASON,

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from middleware.dialect import logprobs, tools, usage
+from middleware.dialect.completion import text
 from middleware.dialect.errors import stream_error
 from middleware.dialect.events import DATA, DONE, END, Events, decode, line
+from middleware.dialect.generated import Pieces
 from middleware.dialect.keys import Json
 from middleware.dialect.shapes import Shape, Shapes
 from middleware.dialect.voice import Voice
@@ -25,25 +27,34 @@ TEXT = (
 
 
 class CompletionStream(Events):
-    __slots__ = ("_finished", "_lengths", "_shapes", "_told", "_voice")
+    __slots__ = ("_pieces", "_scores", "_shapes", "_told", "_voice")
 
     def __init__(self, told: Told, voice: Voice) -> None:
         super().__init__()
         self._told = told
         self._voice = voice
         self._shapes = Shapes(TEXT)
-        # How much text each choice has, which the offsets of log probabilities count on.
-        self._lengths: dict[int, int] = {}
-        self._finished = 0
+        # Of the choices that have begun, the telling of their log probabilities.
+        self._scores: dict[int, logprobs.Completion] = {}
+        self._pieces = Pieces(told, voice) if told.target else None
 
     def edited(self, event: bytes) -> bytes:
         if self._shapes.learned and (retold := self._shapes.retell(event)) is not None:
             return retold
+        told, pieces = self._told, self._pieces
+        if event == DONE and pieces is not None and told.include_usage:
+            return self._chunk(pieces.last(), b"") + event + END
         if event == DONE or not event.startswith(DATA):
             return event + END
         chunk = decode(event[len(DATA) :])
         if "error" in chunk:
             return stream_error(chunk["error"])
+        if pieces is not None:
+            failure = pieces.failure(chunk)
+            return self._chunk(pieces.chunk(chunk), b"") if failure is None else stream_error(failure)
+        return self._chunk(chunk, event)
+
+    def _chunk(self, chunk: Mapping[str, Any], event: bytes) -> bytes:
         told, voice = self._told, self._voice
         ours: Json = {
             "id": told.id or chunk["id"],
@@ -60,33 +71,27 @@ class CompletionStream(Events):
         ours["choices"] = [self._choice(choice)]
         if told.continuous_usage and counted:
             ours["usage"] = usage.each(counted, told, voice)
-        if choice["finish_reason"] is not None:
-            self._finished += 1
-            if self._finished == told.choices and not told.include_usage and voice.fingerprint is not None:
-                ours["system_fingerprint"] = voice.fingerprint
+        if choice["finish_reason"] is not None and not told.include_usage and voice.fingerprint is not None:
+            ours["system_fingerprint"] = voice.fingerprint
         ours["kv_transfer_params"] = None
         return line(ours)
 
     def _choice(self, choice: Mapping[str, Any]) -> Json:
         told = self._told
-        index, token_ids = choice["index"], choice.get("token_ids")
-        start = self._lengths.get(index)
-        self._lengths[index] = (start or 0) + len(choice["text"])
-        as_ids = told.tokens_as_ids or self._voice.tokens_as_ids
+        index, given = choice["index"], choice["text"]
+        scores = self._scores.get(index)
+        first = scores is None
+        if scores is None:
+            scores = self._scores[index] = logprobs.Completion(told)
         return {
             "index": index,
-            "text": choice["text"],
-            "logprobs": logprobs.completion(
-                choice.get("logprobs"),
-                start=start or 0,
-                whole_text=start is None,
-                token_ids=token_ids if as_ids else None,
-            ),
+            "text": text(index, given, told) if first else given,
+            "logprobs": scores.told(choice.get("logprobs"), given),
             "finish_reason": choice["finish_reason"],
             "stop_reason": tools.stop_reason(choice.get("matched_stop"), told),
             "prompt_token_ids": choice.get("prompt_token_ids") if told.return_token_ids or told.echo else None,
-            "token_ids": token_ids if told.return_token_ids else None,
-            "weight_versions": None,
+            "token_ids": choice.get("token_ids") if told.return_token_ids else None,
+            "weight_versions": choice.get("weight_versions") if told.return_weight_versions else None,
         }
 
     def _last(self, ours: Json, counted: Mapping[str, Any]) -> bytes:

@@ -6,25 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
 
 from middleware.dialect import sentences, validation
 from middleware.dialect.events import END, decode, encode
 from middleware.dialect.scrub import scrubbed, scrubbed_all
-from middleware.errors import SCHEMA_TYPE, Refused, error_body
+from middleware.errors import SCHEMA_TYPE, error_body
 from middleware.fields.told import Kind, Told
 
 # A larger error is none that a client should read, or we.
 LIMIT = 1024 * 1024
-ANTHROPIC_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-}
 # What has no words of its own.
 SENTENCES = {404: "Not found.", 500: "Internal server error", 503: "The engine is overloaded. Please retry."}
 # Answered by the framework that both are built on, before any handler: the same in vLLM.
@@ -34,8 +24,11 @@ _PLAIN = frozenset({401, 404, 405})
 def retold(status: int, body: bytes, told: Told) -> tuple[int, bytes]:
     """The status and the body that a vLLM would have sent."""
     given = _decoded(body)
-    if told.kind is Kind.NATIVE:
-        return status, body if given is None and b"/" not in body else _native(status, body, given)
+    if told.kind is Kind.NATIVE and given is None:
+        return status, encode(error_body(status, _plain(status, body)))
+    if told.kind is Kind.NATIVE and not _is_error(given):
+        clean = scrubbed_all(given)
+        return status, body if clean == given else encode(clean)
     if isinstance(given, dict):
         if status == 422 and (entries := validation.from_details(given.get("detail"))) is not None:
             message, param = entries
@@ -46,16 +39,6 @@ def retold(status: int, body: bytes, told: Told) -> tuple[int, bytes]:
     else:
         message = ""
     return _told(status, message, told)
-
-
-def for_anthropic(refused: Refused) -> Refused:
-    """A refusal of ours in the envelope of /v1/messages; of what does not fit the schema vLLM tells as everywhere."""
-    given = _decoded(bytes(refused.response.body))
-    error = given.get("error") if isinstance(given, dict) else None
-    if not isinstance(error, dict) or error.get("type") == SCHEMA_TYPE:
-        return refused
-    status = refused.response.status_code
-    return Refused(Response(_anthropic(status, str(error.get("message"))), status, media_type="application/json"))
 
 
 def stream_error(given: Any, told: Told | None = None) -> bytes:
@@ -79,25 +62,15 @@ def _told(status: int, message: str, told: Told) -> tuple[int, bytes]:
     if validation.is_dump(message):
         message, param = validation.retold(message)
         kind = SCHEMA_TYPE
-    elif told.kind is Kind.MESSAGE and (digest := validation.from_digest(message)) is not None:
-        message, param = digest
-        kind = SCHEMA_TYPE
     elif (words := sentences.retold(message, told)) is not None:
         message, param, status = words
     else:
         message = scrubbed(message) or SENTENCES.get(status, "The request failed.")
-    if told.kind is Kind.MESSAGE and kind is None:
-        return status, _anthropic(status, message)
     return status, encode(error_body(status, message, param=param, kind=kind))
 
 
-def _anthropic(status: int, message: str) -> bytes:
-    kind = ANTHROPIC_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    return encode({"type": "error", "error": {"type": kind, "message": message}})
-
-
 def _message(given: Mapping[str, Any]) -> str:
-    """Flat as most of SGLang's, under `error` as vLLM's and Anthropic's, or FastAPI's `detail`."""
+    """Flat as most of SGLang's, under `error` as vLLM's, or FastAPI's `detail`."""
     error = given.get("error")
     if isinstance(error, dict):
         given = error
@@ -109,11 +82,15 @@ def _message(given: Mapping[str, Any]) -> str:
     return ""
 
 
-def _native(status: int, body: bytes, given: Any) -> bytes:
-    if given is None:
-        return encode(error_body(status, SENTENCES.get(status, "The request failed.")))
-    clean = scrubbed_all(given)
-    return body if clean == given else encode(clean)
+def _is_error(given: Any) -> bool:
+    """Whether it says nothing but what is wrong: an administrative route's refusal may hold more."""
+    return isinstance(given, dict) and (given.get("object") == "error" or "detail" in given or "error" in given)
+
+
+def _plain(status: int, body: bytes) -> str:
+    """Text that is no JSON: of a failure that SGLang did not foresee it is the framework's, and says nothing."""
+    words = scrubbed(body.decode(errors="replace")) if status < 500 else ""
+    return words or SENTENCES.get(status, "The request failed.")
 
 
 def _decoded(body: bytes) -> Any:

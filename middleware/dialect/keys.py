@@ -1,10 +1,9 @@
 """The shape of the tables of answers: for each object of vLLM's, its keys in vLLM's order and where each comes from.
-The tables are in `chat`, `completion`, `openai`, `usage`, `responses` and `messages`; `rebuild` walks them.
+The tables are in `chat`, `completion`, `openai`, `usage` and `responses`; `rebuild` walks them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from middleware.dialect.voice import Voice
 from middleware.fields.told import Told
@@ -18,8 +17,7 @@ Maker = Callable[[Source, Told, Voice], Any]
 ABSENT: Any = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     name: str
     source: str = ""
     maker: Maker | None = None
@@ -46,10 +44,10 @@ def made(name: str, maker: Maker, why: str) -> Key:
 def rebuild(keys: tuple[Key, ...], source: Source, told: Told, voice: Voice) -> Json:
     """Of SGLang's object only what the table names; a source that is not there is null."""
     rebuilt: Json = {}
-    for key in keys:
-        value = key.maker(source, told, voice) if key.maker is not None else source.get(key.source)
+    for name, of, maker, _ in keys:
+        value = source.get(of) if maker is None else maker(source, told, voice)
         if value is not ABSENT:
-            rebuilt[key.name] = value
+            rebuilt[name] = value
     return rebuilt
 
 

@@ -38,7 +38,7 @@ def head(choice: tuple[Key, ...]) -> tuple[Key, ...]:
     def choices(answer: Source, told: Told, voice: Voice) -> Any:
         """SGLang tells the versions of the weights once for all choices."""
         versions = (answer.get("metadata") or {}).get("weight_versions")
-        return [rebuild(choice, {**each, "weight_versions": versions}, told, voice) for each in answer["choices"]]
+        return [rebuild(choice, {"weight_versions": versions, **each}, told, voice) for each in answer["choices"]]
 
     return (
         made("id", told_id, "vLLM's"),

@@ -9,12 +9,11 @@ from typing import Any
 
 import msgspec
 
-from middleware.dialect import chat, completion, errors, messages, responses
+from middleware.dialect import chat, completion, errors, generated, responses
 from middleware.dialect.chat_stream import ChatStream
 from middleware.dialect.completion_stream import CompletionStream
 from middleware.dialect.events import MISSHAPEN, Events, decode, encode
 from middleware.dialect.keys import Json
-from middleware.dialect.messages import MessageStream
 from middleware.dialect.native import NativeStream
 from middleware.dialect.responses import ResponseStream
 from middleware.dialect.voice import Voice
@@ -42,7 +41,6 @@ SPEECHES: dict[Kind, Speech] = {
     Kind.CHAT: Speech(("choices",), chat.whole, ChatStream),
     Kind.COMPLETION: Speech(("choices",), completion.whole, CompletionStream),
     Kind.RESPONSE: Speech(("output",), responses.whole, ResponseStream),
-    Kind.MESSAGE: Speech(("stop_reason", "input_tokens"), messages.whole, MessageStream),
 }
 
 
@@ -68,6 +66,8 @@ class Whole:
             return self.status, body
         try:
             answer = decode(body)
+            if self.told.target:
+                answer = generated.completion(answer, self.told, self.voice)
             if isinstance(answer, dict) and any(mark in answer for mark in speech.marks):
                 return self.status, encode(speech.whole(answer, self.told, self.voice))
         except (*MISSHAPEN, msgspec.MsgspecError, RecursionError) as exc:

@@ -1,5 +1,6 @@
-"""THE table of /v1/responses: vLLM 0.33.0's keys from SGLang 0.5.23's, whole and in the events that hold a response.
-The response's id is the one that SGLang was given, so that it finds a stored response by it.
+"""THE table of stored responses: vLLM 0.33.0's keys from SGLang 0.5.23's, whole and in the events that hold a response.
+The response's id is the one that SGLang was given, and its calls keep theirs, so that it finds them again. What is not
+stored is a chat: `middleware.responses`.
 """
 
 import re
@@ -7,10 +8,12 @@ from typing import Any
 
 from middleware.dialect.errors import retold_error
 from middleware.dialect.events import DATA, END, Events, decode, encode
-from middleware.dialect.keys import NEVER, Json, Key, Source, made, null, rebuild, same, told_id, told_model
+from middleware.dialect.keys import ABSENT, NEVER, Json, Key, Source, made, null, rebuild, same, told_id, told_model
+from middleware.dialect.scrub import scrubbed
 from middleware.dialect.voice import Voice
 from middleware.fields.asked import HEADROOM
 from middleware.fields.told import Told
+from middleware.responses.tools import repeated
 
 # Of items: SGLang's with a whole UUID, vLLM's with half of one.
 _LONG_ID = re.compile(r"[a-z]+_[0-9a-f]{32}")
@@ -84,9 +87,19 @@ def _output(response: Source, told: Told, voice: Voice) -> Any:
     for each in items:
         if each.get("type") == "reasoning":
             each["status"] = None
-    if items and response.get("status") == "incomplete" and items[-1].get("type") == "message":
+    if items and response.get("status") == "incomplete" and items[-1].get("type") in ("message", "function_call"):
         items[-1]["status"] = "incomplete"
     return items
+
+
+def _tools(response: Source, told: Told, voice: Voice) -> Any:
+    """Without what SGLang's one class for all of them has besides."""
+    return [repeated(tool) if tool.get("type") == "function" else tool for tool in response.get("tools") or ()]
+
+
+def _error(response: Source, told: Told, voice: Voice) -> Any:
+    error = response.get("error")
+    return {**error, "message": scrubbed(str(error.get("message")))} if isinstance(error, dict) else ABSENT
 
 
 def _length(response: Source, told: Told, voice: Voice) -> Any:
@@ -114,11 +127,12 @@ WHOLE: tuple[Key, ...] = (
     made("metadata", _or_null("metadata"), "null where the client gave none"),
     made("model", told_model, "as the client named it"),
     same("object"),
+    made("error", _error, "only where there is one: a stream ends with it"),
     made("output", _output, "phase is null"),
     same("parallel_tool_calls"),
     same("temperature"),
     made("tool_choice", _tool_choice, "none without tools"),
-    same("tools"),
+    made("tools", _tools, "vLLM's keys alone"),
     made("top_p", _top_p, "1.0 where the client gave none"),
     made("background", _background, "said either way"),
     made("max_output_tokens", _length, "as the client asked: SGLang was asked for more"),
@@ -153,6 +167,8 @@ def whole(response: Source, told: Told, voice: Voice) -> Json:
 def item(given: Source) -> Json:
     """vLLM does not say which of several messages is the answer, and its ids are shorter."""
     told = {**given, "phase": None} if "phase" in given else dict(given)
+    if told.get("type") == "function_call":
+        told.setdefault("namespace", None)
     if isinstance(told.get("id"), str):
         told["id"] = shorter(told["id"])
     return told

@@ -3,6 +3,7 @@ Asked by `middleware.proxy` for every 400, and by `middleware.preparation` where
 """
 
 import re
+from collections.abc import Sequence
 
 from middleware.dialect.errors import message_of
 from middleware.dialect.sentences import too_long
@@ -20,7 +21,6 @@ LENGTHS = {
     Kind.CHAT: ("max_completion_tokens", "max_tokens"),
     Kind.COMPLETION: ("max_tokens",),
     Kind.RESPONSE: ("max_output_tokens",),
-    Kind.MESSAGE: ("max_tokens",),
 }
 
 
@@ -32,8 +32,9 @@ def fitted(draft: Draft, error: bytes) -> bool:
         return False
     context, prompt, wanted = map(int, found.groups())
     room = context - prompt
-    # More than the whole context is refused by vLLM as well.
-    if room < 1 or wanted > context:
+    # More than the whole context is refused by vLLM as well. Of several prompts SGLang names one, and has begun others:
+    # where they may not fit, each has had a length of its own before.
+    if room < 1 or wanted > context or draft.told.prompts > 1:
         return False
     if not _lowered(draft, names, room):
         draft.replace(names[-1], room + _headroom(draft))
@@ -42,13 +43,31 @@ def fitted(draft: Draft, error: bytes) -> bool:
 
 def fit(draft: Draft, prompt: int, context: int, implied: int | None = None) -> None:
     """The same, or Refused, before SGLang is asked; `implied` is the length of a request that sets none."""
-    if prompt >= context:
-        words = too_long(prompt, context, is_ids=draft.told.prompt_is_ids)
-        raise bad_request(words, "max_tokens" if prompt == context else "input_tokens")
+    _require_room(draft, prompt, context)
     names = LENGTHS[draft.told.kind]
     room = context - prompt
     if not _lowered(draft, names, room) and implied is not None and implied > room:
         draft.replace(names[-1], room)
+
+
+def fit_each(draft: Draft, prompts: Sequence[int], context: int, implied: int) -> list[int] | None:
+    """The same of several prompts: the length that each may have, where one will not do for all."""
+    for prompt in prompts:
+        _require_room(draft, prompt, context)
+    name = LENGTHS[draft.told.kind][-1]
+    wanted = draft.number(name) if draft.given(name) else None
+    lengths = [min(implied if wanted is None else wanted, context - prompt) for prompt in prompts]
+    if len(set(lengths)) > 1:
+        return lengths
+    if lengths[0] != wanted:
+        draft.replace(name, lengths[0])
+    return None
+
+
+def _require_room(draft: Draft, prompt: int, context: int) -> None:
+    if prompt >= context:
+        words = too_long(prompt, context, is_ids=draft.told.prompt_is_ids)
+        raise bad_request(words, "max_tokens" if prompt == context else "input_tokens")
 
 
 def _lowered(draft: Draft, names: tuple[str, ...], room: int) -> bool:

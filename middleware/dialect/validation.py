@@ -19,8 +19,6 @@ PARSED_CHARACTERS = 16 * 1024
 ENTRIES = 20
 # The names that pydantic gives to the branches of a union: classes, validators, types.
 _BRANCH = re.compile(r"[A-Z].*|.*[\[(].*|str|int|float|bool|list|dict|none", re.DOTALL)
-# SGLang's digest of the same on /v1/messages.
-_DIGEST = re.compile(r"([a-z_][\w.]*): ((?:Field required|Input should|Value error|Extra inputs)[^;]*)")
 
 
 def is_dump(message: str) -> bool:
@@ -37,14 +35,6 @@ def retold(message: str) -> tuple[str, str | None]:
         if entry is not None:
             entries.append(entry)
     return _told(int(found[1]), entries)
-
-
-def from_digest(message: str) -> tuple[str, str | None] | None:
-    entries: list[dict[str, Any]] = [
-        {"type": "missing" if what == "Field required" else "value_error", "loc": f"body.{where}", "msg": what}
-        for where, what in _DIGEST.findall(message)
-    ]
-    return _told(len(entries), entries) if entries and _DIGEST.match(message) else None
 
 
 def from_details(details: Any) -> tuple[str, str | None] | None:

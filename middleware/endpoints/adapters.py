@@ -3,6 +3,7 @@ Called through the table of routes where VLLM_ALLOW_RUNTIME_LORA_UPDATING is set
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 from dataclasses import dataclass
@@ -13,16 +14,21 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from middleware import adapter_files
+from middleware.adapters import Adapter
 from middleware.context import Context
 from middleware.dialect.scrub import scrubbed
-from middleware.errors import Refused, error
+from middleware.engine import RETRY_SECONDS
+from middleware.errors import Refused, error, unavailable
 from middleware.form import Form, json_object
+from middleware.locate import NotHere
 
 log = logging.getLogger("middleware.adapters")
 
-# An adapter may come from the hub; an unload waits for the requests that use it.
-CHANGE_SECONDS = 600.0
-UNLOAD_SECONDS = 5.0
+CHANGE_SECONDS = 600.0  # An adapter may come from the hub.
+ASK_SECONDS = 30.0
+# SGLang finds out within 4 s that a client has left; before that an unload would hold up every load.
+SETTLE_SECONDS = 5.0
 LOAD = "/load_lora_adapter"
 UNLOAD = "/unload_lora_adapter"
 # What SGLang 0.5.23 and the hub's client say where there is no adapter at the path.
@@ -31,8 +37,8 @@ _NOTHING_THERE = re.compile(
     r"|Entry Not Found|couldn't connect|Cannot find|outgoing traffic has been disabled|not found",
     re.IGNORECASE,
 )
-# A name of which SGLang has something left that we do not list: an unload that was cut short, an adapter loaded again.
-_LEFT_OVER = re.compile(r"already loaded|incomplete unload")
+# A line of a log can be forged with these. vLLM takes them, and SGLang writes a name and a path as they are.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class _Outcome(msgspec.Struct):
@@ -85,64 +91,105 @@ async def _load(context: Context, wanted: _Wanted) -> None:
     model = context.model
     if not wanted.name or not wanted.path:
         raise _input("Both 'lora_name' and 'lora_path' must be provided.")
+    if _CONTROL.search(wanted.name) or _CONTROL.search(wanted.path):
+        raise _input("'lora_name' and 'lora_path' must not contain control characters.")
     async with model.adapters.change(wanted.name):
         if model.is_base(wanted.name):
             raise _input(f"The lora adapter '{wanted.name}' conflicts with a served base model.")
-        known = wanted.name in model.adapters
-        if known and not wanted.in_place:
+        if wanted.name in model.adapters and not wanted.in_place:
             raise _input(
                 f"The lora adapter '{wanted.name}' has already been loaded. If you want to load the adapter in place, "
                 "set 'load_inplace' to True."
             )
         context.engine.require_alive()
+        if why := await asyncio.to_thread(_unfit, context, wanted.path):
+            raise _failed(wanted, f"Loading lora {wanted.name} failed: {why}.")
+        new = model.adapters.fresh(wanted.name, wanted.path)
         try:
-            await _put(context, wanted, known=known)
+            async with model.adapters.loading:
+                await _make_room(context)
+                await _put(context, wanted, new)
         except Refused:
-            # What was there is gone from the engine: SGLang would load the old one again, in silence.
-            model.adapters.remove(wanted.name)
+            _retire(context, new)  # SGLang may have a part of it, or will have it after all.
             raise
-        model.adapters.add(wanted.name, wanted.path)
-        log.info("adapter %s is loaded from %s", wanted.name, wanted.path)
+        old = model.adapters.put(wanted.name, new)
+        if old is not None:
+            _retire(context, old)
+        log.info("adapter %r is loaded from %r", wanted.name, wanted.path)
 
 
-async def _put(context: Context, wanted: _Wanted, *, known: bool) -> None:
-    if known:
-        await _call(context, UNLOAD, {"lora_name": wanted.name})
-    asked = {"lora_name": wanted.name, "lora_path": wanted.path}
-    outcome = await _call(context, LOAD, asked)
-    if not outcome.success and _LEFT_OVER.search(outcome.error_message or ""):
-        await _call(context, UNLOAD, {"lora_name": wanted.name})
-        outcome = await _call(context, LOAD, asked)
+def _unfit(context: Context, path: str) -> str:
+    model = ""
+    with contextlib.suppress(NotHere):
+        model = str(context.model.folder())
+    return adapter_files.unfit(path, model)
+
+
+async def _make_room(context: Context) -> None:
+    """With all of --max-loaded-loras taken SGLang unloads the least recently used, and waits for its requests."""
+    limit = (await _ask(context, "/server_info")).get("max_loaded_loras")
+    if not isinstance(limit, int):
+        return
+    cards = (await _ask(context, "/v1/models")).get("data") or ()
+    # The least recently used comes first. What a name still means is loaded again by SGLang when it is asked for.
+    there = [str(card["id"]) for card in cards if isinstance(card, dict) and card.get("parent") is not None]
+    if len(there) < limit:
+        return
+    idle = context.model.adapters.idle(there)
+    if idle is None:
+        words = f"All {limit} adapters that the engine holds (--max-cpu-loras) have running requests. Please retry."
+        raise Refused(unavailable(words, RETRY_SECONDS))
+    await _call(context, UNLOAD, {"lora_name": idle.inside})
+
+
+async def _put(context: Context, wanted: _Wanted, new: Adapter) -> None:
+    outcome = await _call(context, LOAD, {"lora_name": new.inside, "lora_path": new.path})
     if not outcome.success:
-        raise _failed(wanted, outcome.error_message or "")
+        raise _failed(wanted, (outcome.error_message or "").replace(new.inside, wanted.name))
 
 
 async def _unload(context: Context, name: str) -> None:
-    """SGLang waits for the requests that use the adapter, and vLLM does not: nor do we, for long."""
+    """As in vLLM the name is gone at once, and who runs on the adapter goes on."""
     if not name:
         raise _input("'lora_name' needs to be provided to unload a LoRA adapter.")
-    forgetting = asyncio.ensure_future(_forget(context, name))
-    context.model.adapters.keep(forgetting)
-    await asyncio.wait({forgetting}, timeout=UNLOAD_SECONDS)
-    if forgetting.done() or name in context.model.adapters:
-        await asyncio.shield(forgetting)
-
-
-async def _forget(context: Context, name: str) -> None:
     adapters = context.model.adapters
     async with adapters.change(name):
         if name not in adapters:
             raise Refused(error(404, f"The lora adapter '{name}' cannot be found."))
         context.engine.require_alive()
-        # First the name, so that no request comes in between: SGLang would load the adapter again for it, in silence.
-        adapters.remove(name)
-        try:
-            outcome = await _call(context, UNLOAD, {"lora_name": name})
-        except Refused:
-            outcome = _Outcome(False, "it did not answer")
-        if not outcome.success:
-            # vLLM forgets the name and never fails here. The next load of it clears up.
-            log.warning("SGLang did not unload adapter %s: %s", name, outcome.error_message)
+        _retire(context, adapters.take(name))
+        log.info("adapter %r is unloaded", name)
+
+
+def _retire(context: Context, adapter: Adapter) -> None:
+    """Out of SGLang, when nobody runs on it any more."""
+    adapters = context.model.adapters
+
+    def forget() -> None:
+        adapters.keep(asyncio.ensure_future(_forget(context, adapter)))
+
+    adapters.retire(adapter, forget)
+
+
+async def _forget(context: Context, adapter: Adapter) -> None:
+    await asyncio.sleep(SETTLE_SECONDS)
+    try:
+        outcome = await _call(context, UNLOAD, {"lora_name": adapter.inside})
+    except Refused:
+        outcome = _Outcome(False, "it did not answer")
+    gone = outcome.success or "does not exist" in (outcome.error_message or "")
+    if not gone:
+        log.warning("SGLang did not unload adapter %r: %s", adapter.inside, outcome.error_message)
+    context.model.adapters.retired(adapter, gone=gone)
+
+
+async def _ask(context: Context, path: str) -> dict[str, Any]:
+    """Empty where SGLang does not tell."""
+    try:
+        answer = await context.control.get(path, timeout=ASK_SECONDS)
+        return msgspec.json.decode(answer.content, type=dict[str, Any]) if answer.status_code == 200 else {}
+    except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
 
 
 async def _call(context: Context, path: str, body: dict[str, Any]) -> _Outcome:

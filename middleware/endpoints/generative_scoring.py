@@ -2,15 +2,17 @@
 Called through the table of routes.
 """
 
+import asyncio
 import time
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from middleware import pooling, tokens
+from middleware import ids, pooling, tokens
 from middleware.calls import while_connected
 from middleware.context import Context
 from middleware.errors import bad_request
@@ -23,42 +25,37 @@ class _Scores(msgspec.Struct):
     usage: pooling.Usage
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    query: Any
+    items: list[Any]
+    labels: list[int]
+    softmax: bool
+    first: bool
+    special: bool
+    model: str | None
+    chosen: str
+
+
 async def generative_scoring(context: Context, request: Request) -> Response:
     body = await json_object(request, context.settings.policy)
     context.engine.require_admission()
-    form = Form(body)
-    query = _side(form, "query", many=False)
-    items = _side(form, "items", many=True)
-    labels = _labels(form)
-    softmax = form.flag("apply_softmax", True)
-    first = form.flag("item_first", False)
-    special = form.flag("add_special_tokens", True)
-    name = form.optional_text("model")
-    chosen = form.text("request_id") if "request_id" in body else uuid.uuid4().hex[:16]
-    form.done()
+    asked = await asyncio.to_thread(_read, Form(body))
     model = context.model
-    model.require(name)
-    for label in labels:
-        if label < 0 or (model.vocabulary and label >= model.vocabulary):
-            raise bad_request(
-                f"label_token_id {label} is out of vocabulary range [0, {model.vocabulary}). "
-                "Please provide valid token IDs."
-            )
-    if not labels:
-        raise bad_request("label_token_ids must contain at least one token ID.")
-    if not items:
+    model.require(asked.model)
+    await asyncio.to_thread(_require_labels, asked.labels, model.vocabulary)
+    if not asked.items:
         raise bad_request("items must contain at least one item.")
-    work = _scores(context, query, items, special=special, labels=labels, softmax=softmax, first=first)
-    answer = await while_connected(request.receive, work)
+    answer = await while_connected(request.receive, _scores(context, asked))
     given = header(request.scope["headers"], b"x-request-id")
     data = [{"index": at, "object": "score", "score": row[0]} for at, row in enumerate(answer.scores)]
     prompt, completion = answer.usage.prompt_tokens, len(answer.scores)
     return JSONResponse(
         {
-            "id": f"generative-scoring-{chosen if given is None else given.decode('latin-1')}",
+            "id": f"generative-scoring-{asked.chosen if given is None else given.decode('latin-1')}",
             "object": "list",
             "created": int(time.time()),
-            "model": model.answering(name),
+            "model": model.answering(asked.model),
             "data": data,
             "usage": {
                 **pooling.usage(prompt),
@@ -69,26 +66,61 @@ async def generative_scoring(context: Context, request: Request) -> Response:
     )
 
 
-async def _scores(
-    context: Context, query: Any, items: list[Any], *, special: bool, labels: list[int], softmax: bool, first: bool
-) -> _Scores:
+def _read(form: Form) -> _Asked:
+    """In a thread: of a large request this takes a while."""
+    asked = _Asked(
+        query=_side(form, "query", many=False),
+        items=_side(form, "items", many=True),
+        labels=ids.read(form, "label_token_ids"),
+        softmax=form.flag("apply_softmax", True),
+        first=form.flag("item_first", False),
+        special=form.flag("add_special_tokens", True),
+        model=form.optional_text("model"),
+        chosen=form.text("request_id") if "request_id" in form.body else uuid.uuid4().hex[:16],
+    )
+    form.done()
+    return asked
+
+
+def _require_labels(labels: list[int], vocabulary: int) -> None:
+    for label in labels:
+        if not 0 <= label < (vocabulary or 1 << 31):
+            raise bad_request(
+                f"label_token_id {label} is out of vocabulary range [0, {vocabulary}). Please provide valid token IDs."
+            )
+    if not labels:
+        raise bad_request("label_token_ids must contain at least one token ID.")
+
+
+async def _scores(context: Context, asked: _Asked) -> _Scores:
     """By ids: vLLM tokenizes the query and the items apart, and the items without special tokens."""
-    calls = context.calls
-    head = await tokens.of_text(calls, query, special=special) if isinstance(query, str) else query
+    calls, query, items = context.calls, asked.query, asked.items
+    head = await tokens.of_text(calls, query, special=asked.special) if isinstance(query, str) else query
     rows = await tokens.of_texts(calls, items, special=False) if isinstance(items[0], str) else items
+    body = await asyncio.to_thread(_written, context, head, rows, asked)
+    answer = await calls.value("/v1/score", body, _Scores)
+    if len(answer.scores) != len(rows) or not all(answer.scores):
+        raise bad_request("The engine did not score every item.")
+    return answer
+
+
+def _written(context: Context, head: list[int], rows: list[list[int]], asked: _Asked) -> dict[str, Any]:
+    """The request to SGLang, or Refused: a prompt of no tokens ends SGLang 0.5.23, and so does an id it has not."""
     for row in (head, *rows):
         tokens.require_in_vocabulary(context, row)
+        if not head and not row:
+            raise bad_request("The decoder prompt cannot be empty")
     longest = len(head) + max(map(len, rows))
     length = context.model.context_length
     if length is not None and longest >= length:
         raise pooling.too_long(length)
-    asked = {
-        "query": head, "items": rows, "label_token_ids": labels, "apply_softmax": softmax, "item_first": first
-    }  # fmt: skip
-    answer = await calls.value("/v1/score", asked, _Scores)
-    if len(answer.scores) != len(rows) or not all(answer.scores):
-        raise bad_request("The engine did not score every item.")
-    return answer
+    return {
+        "query": ids.written(head),
+        "items": msgspec.Raw(b"[%b]" % b",".join(map(ids.written, rows))),
+        "label_token_ids": ids.written(asked.labels),
+        "apply_softmax": asked.softmax,
+        "item_first": asked.first,
+    }
 
 
 def _side(form: Form, name: str, *, many: bool) -> Any:
@@ -108,12 +140,6 @@ def _side(form: Form, name: str, *, many: bool) -> Any:
     else:
         form.wrong("string_type", name, "Input should be a valid string", value)
     return []
-
-
-def _labels(form: Form) -> list[int]:
-    given = form.items("label_token_ids") or ()
-    numbers = [form.as_integer(f"label_token_ids.{at}", item) for at, item in enumerate(given)]
-    return [number for number in numbers if number is not None]
 
 
 def _are_ids(value: object) -> bool:

@@ -10,16 +10,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from middleware import model_files, tokens
+from middleware import ids, model_files, tokens
 from middleware.calls import while_connected
 from middleware.context import Context
 from middleware.errors import Refused, bad_request, error
 from middleware.form import Form, json_object
 from middleware.locate import NotHere
-
-# What a tokenizer reads an id into; vLLM passes on what Python says of a larger one.
-LARGEST_ID = 2**32 - 1
-LARGEST_INTEGER = 2**63 - 1
 
 
 class _Text(msgspec.Struct):
@@ -45,13 +41,13 @@ async def tokenize(context: Context, request: Request) -> Response:
         work = tokens.of_chat(context, body, generation=generation and not continued, special=special)
     else:
         work = tokens.of_text(context.calls, str(text), special=special)
-    ids = await while_connected(request.receive, work)
+    numbers = await while_connected(request.receive, work)
     return JSONResponse(
         {
-            "count": len(ids),
+            "count": len(numbers),
             "max_model_len": context.model.context_length,
-            "tokens": ids,
-            "token_strs": await _strings(context, ids) if strings else None,
+            "tokens": numbers,
+            "token_strs": await _strings(context, numbers) if strings else None,
         }
     )
 
@@ -65,48 +61,33 @@ def _neither(form: Form) -> None:
         form.missing("messages")
 
 
-async def _strings(context: Context, ids: list[int]) -> list[str]:
+async def _strings(context: Context, numbers: list[int]) -> list[str]:
     try:
         known = await asyncio.to_thread(context.model.words)
     except NotHere as failure:
         raise Refused(
             error(501, f"return_token_strs is not available: {failure}", kind="NotImplementedError")
         ) from failure
-    return [known.get(number, "") for number in ids]
+    return [known.get(number, "") for number in numbers]
 
 
 async def detokenize(context: Context, request: Request) -> Response:
     body = await json_object(request, context.settings.policy)
     context.engine.require_admission()
     form = Form(body)
-    ids = _ids(form)
+    given = await asyncio.to_thread(ids.read, form, "tokens", natural=True)
     name = form.optional_text("model")
     form.done()
     context.model.require(name)
-    if ids and max(ids) > LARGEST_ID:
-        raise bad_request("out of range integral type conversion attempted")
-    asked = {"tokens": ids, "skip_special_tokens": False}
-    answer = await while_connected(request.receive, context.calls.value("/detokenize", asked, _Text))
+    work = context.calls.value("/detokenize", await asyncio.to_thread(_to_text, given), _Text)
+    answer = await while_connected(request.receive, work)
     return JSONResponse({"prompt": answer.text})
 
 
-def _ids(form: Form) -> list[int]:
-    given = form.items("tokens") or []
-    if all(type(number) is int for number in given) and (not given or (min(given) >= 0 and max(given) <= LARGEST_ID)):
-        return given
-    ids = []
-    for at, value in enumerate(given):
-        loc = f"tokens.{at}"
-        number = form.as_integer(loc, value)
-        if number is None:
-            continue
-        if number < 0:
-            form.wrong("greater_than_equal", loc, "Input should be greater than or equal to 0", value, ge=0)
-        elif number > LARGEST_INTEGER:
-            msg = f"Input should be less than or equal to {LARGEST_INTEGER}"
-            form.wrong("less_than_equal", loc, msg, value, le=LARGEST_INTEGER)
-        ids.append(number)
-    return ids
+def _to_text(given: list[int]) -> dict[str, Any]:
+    if not ids.plain(given):
+        raise bad_request("out of range integral type conversion attempted")
+    return {"tokens": ids.written(given), "skip_special_tokens": False}
 
 
 async def tokenizer_info(context: Context, request: Request) -> Response:

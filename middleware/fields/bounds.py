@@ -55,6 +55,7 @@ class Bounds:
             if not (self.echoes and wanted == 0 and draft.value("echo")):
                 raise bad_value(f"{LENGTH} must be at least 1, got {wanted}.", LENGTH, wanted)
             # One token is the least that SGLang makes; the answer's editing takes it away again.
+            draft.told.only_prompt = True
             draft.replace(given or LENGTH, 1)
             wanted = 1
         if "min_tokens" not in draft.fields:

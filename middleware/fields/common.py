@@ -85,7 +85,7 @@ LENGTHS: tuple[Field, ...] = (
     ours("request_id", never_null(STR), "rid, in vLLM's form: `fields.told`"),
     ours("return_tokens_as_token_ids", BOOL, "the answer's editing: `fields.told`"),
     takes("return_token_ids", BOOL, "the same, except in streams: the answer's editing"),
-    ours("return_weight_versions", _FLAG, "SGLang tells them in every answer: the answer's editing"),
+    ours("return_weight_versions", _FLAG, "in every answer of SGLang's but a chat's stream: 400 there"),
     unless_nothing("use_beam_search", _FLAG, "SGLang has no beam search here"),
     ignored("length_penalty", never_null(FLOAT), _BEAMS),
     unless_nothing("early_stopping", ANY, "SGLang has no beam search here"),

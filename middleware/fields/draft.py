@@ -17,7 +17,7 @@ CONTAINERS = 500_000
 
 
 class Draft:
-    __slots__ = ("added", "body", "changed", "deferred", "fields", "policy", "sent", "told")
+    __slots__ = ("added", "body", "changed", "deferred", "fields", "policy", "sent", "told", "wordy")
 
     def __init__(
         self, fields: dict[str, msgspec.Raw], policy: Policy, told: Told | None = None, body: bytes = b""
@@ -32,6 +32,8 @@ class Draft:
         self.told = told or Told()
         self.body = body
         self.changed = False
+        # Whether all that the messages hold is texts, which have no parts to be looked at.
+        self.wordy = False
         # Whether a field has come in that was not there.
         self.added = False
 

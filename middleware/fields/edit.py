@@ -4,11 +4,10 @@ Called by `middleware.proxy`; a body that needs nothing goes out byte for byte a
 
 import msgspec
 
-from middleware.dialect.errors import for_anthropic
-from middleware.errors import Refused, bad_request
+from middleware.errors import bad_request
 from middleware.fields.draft import Draft
 from middleware.fields.record import Action, Field, Table
-from middleware.fields.told import Kind, told
+from middleware.fields.told import told
 from middleware.policy import Policy
 from middleware.repair.guards import not_an_object, too_deep
 
@@ -51,8 +50,6 @@ class Editor:
             draft.told.include_usage = draft.told.continuous_usage = True
         try:
             self._edit(draft)
-        except Refused as refused:
-            raise (for_anthropic(refused) if self._answer is Kind.MESSAGE else refused) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             raise not_an_object(body) from exc
         except RecursionError as exc:

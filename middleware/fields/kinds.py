@@ -18,6 +18,7 @@ Reader = Callable[[Any, str, Errors], Any]
 # vLLM's bounds for what it tells of a request.
 REPORTED_ERRORS = 10
 SHOWN_INPUT = 200
+SHOWN_ERROR = 1000
 
 _INTEGER = re.compile(r"[+-]?\d+(?:_\d+)*(?:\.0*)?")
 _WORDS = {
@@ -33,6 +34,8 @@ class FieldType:
     name: str
     read: Reader
     null: bool = True  # Whether null is the same as nothing.
+    # Values of exactly this type are right as they are.
+    exact: type | None = None
 
 
 def never_null(kind: FieldType) -> FieldType:
@@ -55,10 +58,14 @@ def wrong(errors: Errors, kind: str, loc: str, msg: str, value: object, **ctx: o
 def sentence(found: int, errors: Sequence[Mapping[str, object]]) -> str:
     """vLLM's, of so many errors of which these are known."""
     label = "error" if found == 1 else "errors"
-    lines = [f"{found} validation {label}:", *(f"  {detail!r}" for detail in errors[:REPORTED_ERRORS])]
+    lines = [f"{found} validation {label}:", *(f"  {_cut(repr(detail))}" for detail in errors[:REPORTED_ERRORS])]
     if found > REPORTED_ERRORS:
         lines.append(f"  ...and {found - REPORTED_ERRORS} more {label}")
     return "\n".join(lines)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_ERROR else f"{text[:SHOWN_ERROR]}...[truncated]"
 
 
 def schema_error(errors: Errors) -> Refused:
@@ -140,10 +147,10 @@ def _any(value: Any, loc: str, errors: Errors) -> Any:
 
 
 ANY = FieldType("any", _any)
-INT = FieldType("int", _int)
-FLOAT = FieldType("float", _float)
-BOOL = FieldType("bool", _bool)
-STR = FieldType("str", _instance(str, "string_type", "string"))
+INT = FieldType("int", _int, exact=int)
+FLOAT = FieldType("float", _float, exact=float)
+BOOL = FieldType("bool", _bool, exact=bool)
+STR = FieldType("str", _instance(str, "string_type", "string"), exact=str)
 LIST = FieldType("list", _instance(list, "list_type", "list"))
 DICT = FieldType("dict", _instance(dict, "dict_type", "dictionary"))
 # Where pydantic has a model of its own for it.
@@ -153,14 +160,14 @@ OBJECT = FieldType("object", _instance(dict, "model_attributes_type", "dictionar
 def bounded(kind: FieldType, ge: int | None = None, le: int | None = None) -> FieldType:
     def read(value: Any, loc: str, errors: Errors) -> Any:
         known = len(errors)
-        value = kind.read(value, loc, errors)
+        taken = kind.read(value, loc, errors)
         if len(errors) > known:
-            return value
-        if ge is not None and value < ge:
+            return taken
+        if ge is not None and taken < ge:
             wrong(errors, "greater_than_equal", loc, f"Input should be greater than or equal to {ge}", value, ge=ge)
-        elif le is not None and value > le:
+        elif le is not None and taken > le:
             wrong(errors, "less_than_equal", loc, f"Input should be less than or equal to {le}", value, le=le)
-        return value
+        return taken
 
     return FieldType(kind.name, read, kind.null)
 

@@ -51,7 +51,10 @@ def of_tokens(draft: Draft, name: str, value: Any) -> None:
 
 def echoed(draft: Draft) -> None:
     """Of an echoed prompt SGLang has log probabilities only where some are asked for beside the chosen token's."""
-    if "logprobs" in draft.fields and draft.number("logprobs") == 0 and draft.value("echo"):
+    if "logprobs" not in draft.fields:
+        return
+    draft.told.logprobs = draft.number("logprobs")
+    if draft.told.logprobs == 0 and draft.told.echo:
         draft.replace("logprobs", 1)
 
 

@@ -43,8 +43,9 @@ def conversation(draft: Draft) -> None:
     if not messages:
         raise bad_request("Cannot apply chat template to an empty conversation. Provide at least one message.")
     changed = False
+    draft.wordy = True
     for place, message in enumerate(messages):
-        changed |= _settle(message, place)
+        changed |= _settle(message, place, draft)
     if changed:
         draft.replace(MESSAGES, messages)
 
@@ -69,7 +70,7 @@ def _no_messages(value: Any) -> Exception:
     return schema_error(errors)
 
 
-def _settle(message: Message, place: int) -> bool:
+def _settle(message: Message, place: int, draft: Draft) -> bool:
     """Whether it had to be changed."""
     changed = False
     role = message.get("role")
@@ -84,6 +85,7 @@ def _settle(message: Message, place: int) -> bool:
     else:
         beginning = bytes(memoryview(content)[:1])
         if beginning == b"[":
+            draft.wordy = False
             parts = rewritten(content, name)
             if parts is not None:
                 message["content"] = parts

@@ -49,10 +49,30 @@ def adapters_known(draft: Draft, server: Server) -> None:
         if LORA in draft.fields:
             draft.drop(LORA)
         return
-    model = server.model
-    for path in given if isinstance(given, list) else [given]:
-        if path is not None and (not isinstance(path, str) or model.adapter(path) is None):
-            raise bad_value(f"The lora adapter '{shown(path)}' cannot be found.", LORA)
+    if isinstance(given, list):
+        inside: object = [None if name is None else _adapter(name, server) for name in given]
+    else:
+        inside = _adapter(given, server)
+    if inside != given:
+        draft.replace(LORA, inside)
+
+
+def _adapter(name: object, server: Server) -> str:
+    """What SGLang calls it."""
+    inside = server.model.adapter(name) if isinstance(name, str) else None
+    if inside is None:
+        raise bad_value(f"The lora adapter '{shown(name)}' cannot be found.", LORA)
+    return inside
+
+
+def _adapters_of_prompts(draft: Draft, server: Server) -> None:
+    """A list with one for each prompt where there are several; one for a single prompt ends SGLang 0.5.23."""
+    raw, prompts = draft.fields.get(LORA), draft.told.prompts
+    if raw is not None and bytes(memoryview(raw)[:1]) == b"[":
+        given = draft.value(LORA)
+        if prompts < 2 or len(given) != prompts:
+            raise bad_value(f"{LORA} must be one adapter's name, or one for each of several prompts.", LORA)
+    adapters_known(draft, server)
 
 
 def _fits(draft: Draft, server: Server) -> None:
@@ -70,6 +90,8 @@ def _fits(draft: Draft, server: Server) -> None:
         return
 
 
-adapter_given = Asking(adapters_known)
+adapter_given = Asking(_adapters_of_prompts)
+# Where such lists have been counted.
+adapters_given = Asking(adapters_known)
 named = Asking(_named)
 fits = Asking(_fits)

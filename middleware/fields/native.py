@@ -8,6 +8,7 @@ from typing import Any
 from middleware.errors import bad_request
 from middleware.fields import limits, logprobs, media, names, tokens, trust
 from middleware.fields.draft import Draft
+from middleware.fields.each import IDS, TEXT, each, ids_for_each, one_for_each, texts_given
 from middleware.fields.kinds import (
     ANY,
     BOOL,
@@ -22,32 +23,18 @@ from middleware.fields.kinds import (
     list_of,
     one_of,
 )
-from middleware.fields.native_sampling import SAMPLING_PARAMS, WHOLE, sampling_params
+from middleware.fields.native_sampling import LARGEST, NATURAL, SAMPLING_PARAMS, WHOLE, sampling_params
 from middleware.fields.record import Field, Table, check, same
 from middleware.fields.sglang import BOTH
 from middleware.fields.told import Kind
 from middleware.fields.typed import becomes, ignored, takes, unless_nothing
 from middleware.fields.unknown import unknown_to
 
-TEXT, IDS, EMBEDS = "text", "input_ids", "input_embeds"
+EMBEDS = "input_embeds"
 RANDOM_BYTES = 8
 INSIDE = "it is set inside the server alone"
+LABELS = "which labels a metric has is the operator's to say: a name of another ends the answer, and SGLang with it"
 OWN_EMBEDDINGS = "embeddings of the request's own are not taken: one of another size ends SGLang"
-_NATURAL = bounded(WHOLE, ge=0)
-
-
-def _each(kind: FieldType) -> FieldType:
-    """For all prompts, or a list of one for each."""
-
-    def one(value: Any, loc: str, errors: Errors) -> Any:
-        return value if value is None else kind.read(value, loc, errors)
-
-    many = list_of(FieldType(kind.name, one))
-
-    def read(value: Any, loc: str, errors: Errors) -> Any:
-        return (many if isinstance(value, list) else kind).read(value, loc, errors)
-
-    return FieldType(kind.name, read)
 
 
 def _hidden(value: Any, loc: str, errors: Errors) -> Any:
@@ -58,10 +45,6 @@ def _own_id(draft: Draft, name: str, value: Any) -> None:
     """SGLang aborts every request whose id begins with that of a client who left: none is another's beginning."""
     ending = draft.told.ending = draft.told.ending or f"-{secrets.token_hex(RANDOM_BYTES)}"
     draft.replace(name, [f"{one}{ending}" for one in value] if isinstance(value, list) else f"{value}{ending}")
-
-
-def _several(draft: Draft, name: str, value: Any) -> None:
-    limits.prompts(draft, name)
 
 
 def ids_given(draft: Draft, name: str) -> None:
@@ -80,22 +63,27 @@ def _ranked(draft: Draft, name: str, value: Any) -> None:
             logprobs.few(draft, name, wanted)
 
 
+def _rows(value: Any, loc: str, errors: Errors) -> Any:
+    """The ids for all prompts, or a list for each."""
+    nested = isinstance(value, list) and any(isinstance(item, list) for item in value)
+    return list_of(list_of(WHOLE) if nested else WHOLE).read(value, loc, errors)
+
+
 def _of_tokens(draft: Draft, name: str, value: Any) -> None:
     rows = value if any(isinstance(item, list) for item in value) else [value]
     for row in rows:
-        tokens.stop_ids(draft, name, row or [])
-        if row:
-            logprobs.few(draft, name, len(row))
+        tokens.known_ids(draft, name, row)
+        logprobs.few(draft, name, len(row))
 
 
 _PROMPT: tuple[Field, ...] = (
-    becomes("rid", _each(STR), _own_id, "the same with an end of our own, which the answer does not show"),
-    takes(TEXT, ANY, "one, or several", then=_several),
+    becomes("rid", each(STR), _own_id, "the same with an end of our own, which the answer does not show"),
+    check(TEXT, texts_given, "one, or several"),
     check(IDS, ids_given, "no others than the vocabulary's"),
     unless_nothing(EMBEDS, ANY, OWN_EMBEDDINGS),
     *(same(name, "what they name is looked at: `fields.media`") for name in media.KINDS),
     takes("modalities", list_of(STR)),
-    takes("lora_path", ANY, "held against the adapters there are by `fields.names`"),
+    takes("lora_path", each(STR, null=True), "held against the adapters there are by `fields.names`"),
     takes("priority", bounded(WHOLE, ge=-INT64, le=INT64 - 1)),
     takes("routing_key", STR),
     takes("return_prompt_token_ids", BOOL),
@@ -111,31 +99,31 @@ _PROMPT: tuple[Field, ...] = (
 )
 GENERATED: tuple[Field, ...] = (
     *_PROMPT,
-    takes("return_logprob", _each(BOOL)),
-    takes("logprob_start_len", _each(bounded(WHOLE, ge=-1))),
-    takes("top_logprobs_num", _each(_NATURAL), "no more than --max-logprobs", then=_ranked),
+    takes("return_logprob", each(BOOL)),
+    takes("logprob_start_len", each(bounded(WHOLE, ge=-1, le=LARGEST))),
+    takes("top_logprobs_num", each(NATURAL), "no more than --max-logprobs", then=_ranked),
     takes(
         "token_ids_logprob",
-        list_of(_each(WHOLE)),
+        FieldType("list[int]", _rows),
         "within the vocabulary, no more than --max-logprobs",
         then=_of_tokens,
     ),
     takes(
         "return_hidden_states",
-        _each(FieldType("hidden states", _hidden)),
+        each(FieldType("hidden states", _hidden)),
         "SGLang refuses what it was not started with",
     ),
-    takes("return_sampling_mask", _each(BOOL)),
-    takes("sampling_logprobs_mode", _each(STR)),
+    takes("return_sampling_mask", each(BOOL)),
+    takes("sampling_logprobs_mode", each(one_of("selected", "support"), null=True)),
     *(takes(name, BOOL) for name in ("stream", "return_text_in_logprobs", "return_flat_raw_top_logprobs")),
     *(takes(name, BOOL) for name in ("return_flat_raw_output_top_logprobs", "return_flat_raw_top_logprobs_b64")),
     *(takes(name, BOOL) for name in ("return_routed_experts", "return_indexer_topk", "return_entropy", "no_logs")),
     *(takes(name, BOOL) for name in ("require_reasoning", "use_audio_in_video")),
-    takes("routed_experts_start_len", _NATURAL),
-    takes("max_thinking_tokens", _NATURAL),
+    takes("routed_experts_start_len", NATURAL),
+    takes("max_thinking_tokens", NATURAL),
     *(takes(name, STR) for name in ("session_id", "conversation_id")),
-    *(takes(name, _each(STR)) for name in ("extra_key", "cache_salt")),
-    takes("custom_labels", dict_of(STR)),
+    *(takes(name, each(STR)) for name in ("extra_key", "cache_salt")),
+    ignored("custom_labels", dict_of(STR), LABELS),
     *(
         takes(name, DICT, "with --trust-request-mm-kwargs", then=trust.processor_kwargs)
         for name in ("images_config", "video_config", "mm_processor_kwargs")
@@ -163,7 +151,7 @@ GENERATED: tuple[Field, ...] = (
 )
 _ENCODED: tuple[Field, ...] = (
     *_PROMPT,
-    takes("dimensions", bounded(WHOLE, ge=1)),
+    takes("dimensions", bounded(WHOLE, ge=1, le=LARGEST)),
     takes("return_pooled_hidden_states", BOOL),
     takes("is_cross_encoder_request", BOOL),
     unless_nothing("embed_override_token_id", ANY, OWN_EMBEDDINGS, nothing=("",)),
@@ -176,11 +164,17 @@ NATIVE = Table(
     "generate",
     answer=Kind.NATIVE,
     fields=GENERATED,
-    repairs=(unknown_to(GENERATED, SAMPLING_PARAMS), names.adapter_given, media.in_data, sampling_params),
+    repairs=(
+        unknown_to(GENERATED, SAMPLING_PARAMS),
+        one_for_each,
+        names.adapters_given,
+        media.in_data,
+        sampling_params,
+    ),
 )
 ENCODE = Table(
     "encode",
     answer=Kind.NATIVE,
     fields=_ENCODED,
-    repairs=(unknown_to(_ENCODED), names.adapter_given, media.in_data),
+    repairs=(unknown_to(_ENCODED), one_for_each, ids_for_each, names.adapters_given, media.in_data),
 )

@@ -2,6 +2,8 @@
 Used by the tables of `fields.native`; what is no parameter is refused, so that none is lost by a slip.
 """
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -24,6 +26,7 @@ from middleware.fields.kinds import (
     dict_of,
     list_of,
     schema_error,
+    wrong,
 )
 from middleware.fields.record import Field
 from middleware.fields.sglang import ENDLESS
@@ -33,6 +36,14 @@ SAMPLING_PARAMS = "sampling_params"
 LENGTH = "max_new_tokens"
 # What SGLang takes for the length of an answer of which nothing is said.
 IMPLIED_LENGTH = 128
+# The scheduler's tensors are of 32 bits: 2**31 in one of integers ends SGLang 0.5.23, and what is 0 or infinite in one
+# of floats makes probabilities that are no numbers, which end it on a GPU. Between these nothing changes an answer:
+# any token is likelier than LOWEST_TOP_P where it is the likeliest, and HIGHEST_TEMPERATURE makes all of them alike.
+LARGEST = 2**31 - 1
+LARGEST_TOP_K = 2**30
+LOWEST_TOP_P = 1e-6
+HIGHEST_TEMPERATURE = 1e6
+LOWEST_REPETITION_PENALTY = 0.01
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OBJECTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
@@ -45,27 +56,69 @@ def _number(value: Any, loc: str, errors: Errors) -> Any:
 
 
 WHOLE = FieldType("int", _number)
-_NATURAL = bounded(WHOLE, ge=0)
+NATURAL = bounded(WHOLE, ge=0, le=LARGEST)
+
+
+def _finite(value: Any, loc: str, errors: Errors) -> Any:
+    """Written anew, an infinite number would be null, which asks for SGLang's default."""
+    value = FLOAT.read(value, loc, errors)
+    if isinstance(value, float) and not math.isfinite(value):
+        wrong(errors, "finite_number", loc, "Input should be a finite number", value)
+    return value
+
+
+NUMBER = FieldType("float", _finite)
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What SGLang takes, and what of that makes a difference; beyond it the nearest value that does is sent."""
+
+    low: float
+    high: float = math.inf
+    without_low: bool = False
+    least: float = -math.inf
+    most: float = math.inf
+
+    def __call__(self, draft: Draft, name: str, value: Any) -> None:
+        if not self.low <= value <= self.high or (self.without_low and value == self.low):
+            bounds = f"{'(' if self.without_low else '['}{self.low:g}, {self.high:g}]"
+            raise bad_value(f"{name} must be in {bounds}, got {value}.", name, value)
+        nearest = min(max(value, self.least), self.most)
+        if nearest != value:
+            draft.replace(name, nearest)
+
+
+def _top_k(draft: Draft, name: str, value: Any) -> None:
+    if value < 1 and value != -1:
+        raise bad_value(f"{name} must be -1 (disable) or at least 1, got {value}.", name, value)
+    if value >= min(draft.policy.vocab_size or LARGEST_TOP_K, LARGEST_TOP_K):
+        draft.replace(name, -1)
 
 
 def _sequences(draft: Draft, name: str, value: Any) -> None:
     sequences(draft, value)
 
 
+_AS_FAR = "within what SGLang takes, and as far as it makes a difference"
+_PENALTIES = ("frequency_penalty", "presence_penalty")
 PARAMS: tuple[Field, ...] = (
-    takes(LENGTH, _NATURAL, "no longer than the server allows"),
-    takes("min_new_tokens", _NATURAL),
+    takes(LENGTH, bounded(WHOLE, ge=0, le=INT64 - 1), "no longer than the server allows"),
+    takes("min_new_tokens", NATURAL),
     takes("n", bounded(WHOLE, ge=1), "no more than VLLM_MAX_N_SEQUENCES", then=_sequences),
     takes("stop", limits.STOP, "no more than VLLM_MAX_STOP_STRINGS", then=limits.stop_strings),
     takes("stop_token_ids", list_of(WHOLE), "within the vocabulary", then=tokens.stop_ids),
     takes("logit_bias", dict_of(FLOAT), "within the vocabulary, and no more than 100", then=tokens.biases),
-    *(takes(name, FLOAT) for name in ("temperature", "top_p", "min_p", "frequency_penalty", "presence_penalty")),
-    takes("repetition_penalty", FLOAT),
-    takes("top_k", WHOLE),
+    takes("temperature", NUMBER, _AS_FAR, then=_Range(0, most=HIGHEST_TEMPERATURE)),
+    takes("top_p", NUMBER, _AS_FAR, then=_Range(0, 1, without_low=True, least=LOWEST_TOP_P)),
+    takes("repetition_penalty", NUMBER, _AS_FAR, then=_Range(0, 2, without_low=True, least=LOWEST_REPETITION_PENALTY)),
+    takes("min_p", NUMBER, "within what SGLang takes", then=_Range(0, 1)),
+    *(takes(name, NUMBER, "within what SGLang takes", then=_Range(-2, 2)) for name in _PENALTIES),
+    takes("top_k", WHOLE, "the whole vocabulary is -1", then=_top_k),
     *(takes(name, STR) for name in ("json_schema", "regex", "ebnf", "structural_tag")),
     *(takes(name, BOOL) for name in ("ignore_eos", "skip_special_tokens", "spaces_between_special_tokens")),
     takes("no_stop_trim", BOOL),
-    takes("stream_interval", bounded(WHOLE, ge=1)),
+    takes("stream_interval", bounded(WHOLE, ge=1, le=LARGEST)),
     takes("sampling_seed", bounded(WHOLE, ge=-INT64, le=INT64 - 1)),
     unless_nothing("stop_regex", ANY, ENDLESS),
     unless_nothing("beam_width", WHOLE, "SGLang has no beam search here", nothing=(0, 1)),

@@ -6,8 +6,11 @@ from typing import Any
 
 import msgspec
 
+from middleware.errors import bad_value
+from middleware.fields import names
+from middleware.fields.bound import Asking, Server
 from middleware.fields.draft import Draft
-from middleware.fields.kinds import DICT
+from middleware.fields.kinds import DICT, LIST
 from middleware.fields.native_sampling import LENGTH, PARAMS
 from middleware.fields.record import Table
 from middleware.fields.told import Kind
@@ -42,5 +45,24 @@ def _capped(draft: Draft) -> None:
         draft.replace("options", {**options, PREDICT: cap})
 
 
-OLLAMA = Table("ollama", answer=Kind.NATIVE, fields=(takes("options", DICT, "of those there are", then=_options),),
-               repairs=(_capped,))  # fmt: skip
+def _some(draft: Draft, name: str, value: Any) -> None:
+    if not value:
+        raise bad_value(f"{name} must not be empty.", name)
+
+
+def _base(draft: Draft, server: Server) -> None:
+    """SGLang looks at no name here, and has no adapter to choose."""
+    name = draft.value(names.MODEL)
+    if isinstance(name, str) and server.model.adapter(name) is not None:
+        raise bad_value(f"The adapter `{name}` is not served on this route.", names.MODEL)
+
+
+OLLAMA = Table(
+    "ollama",
+    answer=Kind.NATIVE,
+    fields=(
+        takes("messages", LIST, "an empty list is SGLang's 500", then=_some),
+        takes("options", DICT, "of those there are", then=_options),
+    ),
+    repairs=(Asking(_base), names.named, _capped),
+)

@@ -11,19 +11,16 @@ LENGTH = "max_tokens"
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What requests of one kind call the length of their answer, and which of vLLM's defaults they can carry."""
+    """What requests of one kind call the length of their answer."""
 
     lengths: tuple[str, ...] = (LENGTH,)
     # The length of a request that says nothing, where vLLM has one.
     implied: int | None = None
-    # Whether saying nothing is an error of the client's.
-    required: bool = False
-    only: frozenset[str] | None = None
 
     def __call__(self, draft: Draft) -> None:
         policy = draft.policy
         for name, value in policy.sampling_defaults.items():
-            if name != LENGTH and (self.only is None or name in self.only) and not draft.given(name):
+            if name != LENGTH and not draft.given(name):
                 draft.replace(name, _for_sglang(name, value))
         if policy.max_new_tokens or LENGTH in policy.sampling_defaults:
             self._cap(draft)
@@ -39,7 +36,7 @@ class Sampling:
             return
         fallback = self.implied or draft.policy.sampling_defaults.get(LENGTH)
         limits = [limit for limit in (fallback, cap) if limit]
-        if limits and not self.required:
+        if limits:
             draft.replace(self.lengths[-1], min(limits))
 
 

@@ -66,7 +66,7 @@ CHAT: tuple[Field, ...] = (
 COMPLETIONS: tuple[Field, ...] = (
     *BOTH,
     takes("json_schema", STR, "a constraint of SGLang's"),
-    *_own("custom_labels"),
+    ignored("custom_labels", ANY, "labels of metrics are the operator's: a name of another ends the answer"),
 )
 
 RESPONSES: tuple[Field, ...] = (

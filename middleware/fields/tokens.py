@@ -24,6 +24,11 @@ _SEVERAL = list_of(_ONE)
 
 
 def stop_ids(draft: Draft, name: str, ids: Any) -> None:
+    known_ids(draft, name, ids)
+    draft.told.stop_token_ids = frozenset(map(int, ids))
+
+
+def known_ids(draft: Draft, name: str, ids: Any) -> None:
     if strange := _outside(draft, ids):
         raise _outside_error(draft, name, strange)
 

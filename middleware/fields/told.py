@@ -20,7 +20,6 @@ class Kind(enum.Enum):
     CHAT = "chat"
     COMPLETION = "completion"
     RESPONSE = "response"
-    MESSAGE = "message"
     # Only its errors are vLLM's business.
     OTHER = "other"
     # SGLang's own routes: errors stay as they are, but for the server's paths in them.
@@ -43,13 +42,20 @@ class Told:
     continuous_usage: bool = False
     return_token_ids: bool = False
     return_weight_versions: bool = False
+    return_prompt_text: bool = False
     tokens_as_ids: bool = False
     include_reasoning: bool = True
     parallel_tool_calls: bool = True
     # auto, none, required or named; empty where the request does not say.
     tool_choice: str = ""
     echo: bool = False
+    # Nothing but the prompt is wanted: the one token that SGLang makes all the same is not told.
+    only_prompt: bool = False
+    # What is shown before the answer, where SGLang does not tell it apart: a chat's last message, completions' prompts.
+    echoed: Sequence[str] = field(default=(), repr=False)
     top_logprobs: int | None = None
+    # Of completions: how many besides the chosen token.
+    logprobs: int | None = None
     # Whose turn is told where the model goes on without a turn of its own; None for the server's.
     role: str | None = None
     stop_token_ids: frozenset[int] = frozenset()
@@ -57,6 +63,12 @@ class Told:
     prompt_is_ids: bool = False
     # Known before the answer if somebody has rendered and tokenized the prompt.
     prompt_token_ids: Sequence[int] | None = field(default=None, repr=False)
+    # The prompt itself, where this middleware has rendered it and the client wants it.
+    prompt_text: str | None = field(default=None, repr=False)
+    # Of a stream of chat whose tokens are told as ids: SGLang tells their bytes alone.
+    ids_by_bytes: Mapping[bytes, int] | None = field(default=None, repr=False)
+    # SGLang's own way to generate, where it is asked there instead of on the client's path.
+    target: bytes = b""
     # What is put behind an id of the client's on SGLang's own routes, and taken off again.
     ending: str = ""
 
@@ -122,16 +134,10 @@ def _stream_options(known: Told, raw: msgspec.Raw) -> None:
 
 def _tool_choice(known: Told, raw: msgspec.Raw) -> None:
     choice = msgspec.json.decode(raw)
-    if isinstance(choice, dict):  # Anthropic's always are.
+    if isinstance(choice, dict):
         known.tool_choice = {"auto": "auto", "any": "required", "none": "none"}.get(str(choice.get("type")), "named")
     elif isinstance(choice, str):
         known.tool_choice = choice
-
-
-def _stop_token_ids(known: Told, raw: msgspec.Raw) -> None:
-    ids = msgspec.json.decode(raw)
-    if isinstance(ids, list):
-        known.stop_token_ids = frozenset(number for number in ids if isinstance(number, int))
 
 
 def _prompt(known: Told, raw: msgspec.Raw) -> None:
@@ -170,6 +176,7 @@ _READERS: dict[str, Callable[[Told, msgspec.Raw], None]] = {
     "stream_options": _stream_options,
     "return_token_ids": _flag("return_token_ids"),
     "return_weight_versions": _flag("return_weight_versions"),
+    "return_prompt_text": _flag("return_prompt_text"),
     "return_tokens_as_token_ids": _flag("tokens_as_ids"),
     "include_reasoning": _flag("include_reasoning", unless_given=True),
     "parallel_tool_calls": _flag("parallel_tool_calls", unless_given=True),
@@ -178,6 +185,5 @@ _READERS: dict[str, Callable[[Told, msgspec.Raw], None]] = {
     "top_logprobs": _top_logprobs,
     "add_generation_prompt": _add_generation_prompt,
     "messages": _messages,
-    "stop_token_ids": _stop_token_ids,
     "prompt": _prompt,
 }

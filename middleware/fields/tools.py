@@ -4,11 +4,12 @@ Checks and a repair of the table of chat.
 
 from typing import Any, NoReturn
 
-from middleware.errors import bad_request, bad_value
+from middleware.errors import Refused, bad_request, bad_value
 from middleware.fields.bound import Asking, Server
 from middleware.fields.draft import Draft
 from middleware.fields.kinds import BOOL, DICT, OBJECT, STR, Errors, FieldType, list_of, shown, wrong
 from middleware.fields.tally import TOOLS
+from middleware.policy import Policy
 
 CHOICE = "tool_choice"
 _CORRECT = 'Correct usage: `{"type": "function", "function": {"name": "my_function"}}`'
@@ -97,14 +98,19 @@ TOOL_CHOICE = FieldType("tool choice", _choice)
 
 
 def _parsable(draft: Draft, server: Server) -> None:
+    if not draft.given("tools"):
+        return
+    try:
+        require_parser(draft.policy, draft.value(CHOICE) or "auto")
+    except Refused:
+        server.tally.count(TOOLS)
+        raise
+
+
+def require_parser(policy: Policy, choice: Any) -> None:
     """Without a parser nobody finds a call in the model's words; vLLM refuses what would look for one."""
-    policy = draft.policy
-    if (policy.tool_parser and policy.auto_tool_choice) or not draft.given("tools"):
+    if choice == "none" or (policy.tool_parser and (choice != "auto" or policy.auto_tool_choice)):
         return
-    choice = draft.value(CHOICE) or "auto"
-    if choice == "none" or (choice != "auto" and policy.tool_parser):
-        return
-    server.tally.count(TOOLS)
     if choice == "auto":
         raise bad_request('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set')
     told = f'function "{choice["function"]["name"]}"' if isinstance(choice, dict) else f'"{choice}"'

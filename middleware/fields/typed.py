@@ -20,12 +20,13 @@ NOTHING: tuple[object, ...] = (False, 0, "", [], {})
 def read(draft: Draft, name: str, kind: FieldType) -> Any:
     """The value as vLLM reads it; None where there is none, and then the field is gone."""
     value = draft.value(name)
-    loc = f"body.{name}"
-    errors: Errors = []
+    if type(value) is kind.exact:
+        return value
     if value is None and kind.null:
         draft.drop(name)
         return None
-    taken = kind.read(value, loc, errors)
+    errors: Errors = []
+    taken = kind.read(value, f"body.{name}", errors)
     if errors:
         raise schema_error(errors)
     if taken is not value:

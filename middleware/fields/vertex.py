@@ -8,8 +8,9 @@ from middleware.errors import bad_value
 from middleware.fields import media, names
 from middleware.fields.bound import Asking, Server
 from middleware.fields.draft import Draft
+from middleware.fields.each import IDS, TEXT, alike
 from middleware.fields.kinds import DICT, Errors, FieldType, list_of, schema_error
-from middleware.fields.native import EMBEDS, GENERATED, IDS, OWN_EMBEDDINGS, TEXT, ids_given
+from middleware.fields.native import EMBEDS, GENERATED, OWN_EMBEDDINGS, ids_given
 from middleware.fields.native_sampling import SAMPLING_PARAMS, sampling_params
 from middleware.fields.record import Table
 from middleware.fields.told import Kind
@@ -21,19 +22,17 @@ _NAMES = frozenset(field.name for field in GENERATED) | {SAMPLING_PARAMS}
 
 def _vertex(draft: Draft, server: Server) -> None:
     """SGLang looks at neither: `parameters` become fields of /generate, and the instances its prompts."""
+    instances = _objects(draft) if draft.given("instances") else []
     if draft.given("parameters"):
-        inner = _parameters(draft, server)
+        inner = _parameters(draft, server, len(instances))
         if inner.changed:
             draft.replace("parameters", inner.fields)
-    if not draft.given("instances"):
-        return
-    instances = _objects(draft)
     settled = [_instance(draft, instance, instances[0]) for instance in instances]
     if settled != instances:
         draft.replace("instances", settled)
 
 
-def _parameters(draft: Draft, server: Server) -> Draft:
+def _parameters(draft: Draft, server: Server, prompts: int) -> Draft:
     try:
         fields = _PARAMETERS.decode(draft.fields["parameters"])
     except msgspec.ValidationError:
@@ -43,6 +42,7 @@ def _parameters(draft: Draft, server: Server) -> Draft:
         if name in fields:
             raise bad_value(f"{name} belongs into the instances.", "parameters")
     _walk(inner)
+    alike(inner, prompts)
     names.adapters_known(inner, server)
     sampling_params(inner)
     return inner

@@ -9,6 +9,7 @@ from middleware.fields.draft import Draft
 from middleware.fields.told import Kind
 from middleware.preparation.chat import Chats
 from middleware.preparation.completion import Completions
+from middleware.preparation.native import Natives
 from middleware.preparation.prompts import Prompts
 from middleware.repair.guards import too_deep
 
@@ -16,11 +17,12 @@ from middleware.repair.guards import too_deep
 class Preparation:
     """work = prepare(draft)   # None, or to be awaited; it changes the draft, or is Refused"""
 
-    __slots__ = ("_chats", "_completions")
+    __slots__ = ("_chats", "_completions", "_natives")
 
     def __init__(self, prompts: Prompts) -> None:
         self._chats = Chats(prompts)
         self._completions = Completions(prompts)
+        self._natives = Natives(prompts)
 
     def __call__(self, draft: Draft) -> Awaitable[None] | None:
         return self._after_checks(draft) if draft.deferred else self._work(draft)
@@ -30,6 +32,8 @@ class Preparation:
             return self._chats.work(draft)
         if draft.told.kind is Kind.COMPLETION:
             return self._completions.work(draft)
+        if draft.told.kind is Kind.NATIVE:
+            return self._natives.work(draft)
         return None
 
     async def _after_checks(self, draft: Draft) -> None:

@@ -20,6 +20,7 @@ from middleware.prompt.files import TokenizerFiles
 from middleware.prompt.needs import not_text, why_render
 from middleware.prompt.renderer import Renderer, Rules
 from middleware.prompt.request import from_request
+from middleware.prompt.traits import Traits, traits
 
 log = logging.getLogger("middleware.preparation")
 
@@ -31,16 +32,19 @@ class Prompts:
     """prompts = Prompts(policy, model, calls)
     await prompts.warm()                   # each time the engine has become ready
     why = prompts.why(fields)              # None: SGLang shows the model what vLLM would
-    ids = await prompts.of_chat(fields)    # or Refused, or CannotRender
+    text, ids = await prompts.of_chat(fields)    # or Refused, or CannotRender
     """
 
-    __slots__ = ("_calls", "_cannot", "_model", "_policy", "_renderer", "_said", "_texts_are_alike")
+    __slots__ = ("_calls", "_cannot", "_files", "_model", "_policy", "_renderer", "_said", "_texts_are_alike", "traits")
 
     def __init__(self, policy: Policy, model: Model, calls: Calls) -> None:
         self._policy = policy
         self._model = model
         self._calls = calls
-        self._renderer = Renderer(self._files(), _rules(policy))
+        self._files = self._tokenizer_files()
+        self._renderer = Renderer(self._files, _rules(policy))
+        # Anthropic's clients are told by them; of a template that cannot be read nothing is known.
+        self.traits = Traits()
         self._cannot: str | None = "The model's files have not been read yet."
         self._texts_are_alike = True
         self._said: set[str] = set()
@@ -54,7 +58,7 @@ class Prompts:
         if self._cannot is None:
             return
         try:
-            self._texts_are_alike = await asyncio.to_thread(self._probed)
+            self._texts_are_alike, self.traits = await asyncio.to_thread(self._probed)
             self._cannot = None
         except CannotRender as failure:
             self._cannot = str(failure)
@@ -65,8 +69,10 @@ class Prompts:
     def why(self, fields: Mapping[str, Any]) -> str | None:
         return why_render(fields, self._texts_are_alike)
 
-    async def of_chat(self, fields: Mapping[str, Any], cut: Cut | None = None, *, long: bool = True) -> list[int]:
-        """`long` is rendered in a thread."""
+    async def of_chat(
+        self, fields: Mapping[str, Any], cut: Cut | None = None, *, long: bool = True
+    ) -> tuple[str, list[int]]:
+        """The text and its ids; `long` is rendered in a thread."""
         media = not_text(fields.get("messages") or ())
         if media is not None:
             raise CannotRender(f"Its messages hold {media}, which SGLang must see.")
@@ -78,7 +84,7 @@ class Prompts:
         except BadPrompt as bad:
             raise bad_request(bad.message, bad.param) from bad
         [ids] = await self.of_texts([text], cut, special=prompt.add_special_tokens)
-        return ids
+        return text, ids
 
     async def of_texts(self, texts: list[str], cut: Cut | None, *, special: bool) -> list[list[int]]:
         """vLLM's tokenizer cuts a text before it puts special tokens around, unless the request names a side."""
@@ -92,12 +98,19 @@ class Prompts:
         require_tokens(whole)
         return whole
 
+    async def texts_of(self, prompts: list[list[int]]) -> list[str]:
+        return [await tokens.text_of(self._calls, ids) for ids in prompts]
+
+    async def ids_by_bytes(self) -> Mapping[bytes, int]:
+        """Or NotHere."""
+        return await asyncio.to_thread(self._model.ids_by_bytes)
+
     async def render(self, fields: dict[str, Any]) -> list[int] | None:
         """For /tokenize: None where SGLang's own rendering is as good, or there is no other."""
         if self.why(fields) is None:
             return None
         try:
-            return await self.of_chat(fields)
+            return (await self.of_chat(fields))[1]
         except CannotRender as failure:
             self.say(str(failure))
             return None
@@ -111,10 +124,11 @@ class Prompts:
         if self._cannot is not None:
             raise CannotRender(self._cannot)
 
-    def _probed(self) -> bool:
-        return self._renderer.texts_are_alike
+    def _probed(self) -> tuple[bool, Traits]:
+        found = traits(self._files, self._renderer, self._policy.disabled_thinking_effort)
+        return self._renderer.texts_are_alike, found
 
-    def _files(self) -> TokenizerFiles:
+    def _tokenizer_files(self) -> TokenizerFiles:
         policy, model = self._policy, self._model
         return TokenizerFiles(
             lambda: _here(model.tokenizer_folder),

@@ -12,7 +12,13 @@ Format = Literal["string", "openai"]
 Message = dict[str, Any]
 
 # Each kind of part that is text, and the key that holds it.
-TEXT_PARTS = {"text": "text", "refusal": "refusal", "thinking": "thinking"}
+TEXT_PARTS = {
+    "text": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "refusal": "refusal",
+    "thinking": "thinking",
+}
 # Of all kinds of parts that vLLM knows; what else a part holds is the template's to see.
 KNOWN_KEYS = frozenset(
     (

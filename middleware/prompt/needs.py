@@ -25,7 +25,7 @@ FLAGS: Mapping[str, bool] = {
 }
 # Keys of a message that one of the two drops or hands on otherwise: calls with an index of null and arguments that
 # must be JSON, reasoning under one name instead of two.
-KEYS = ("tool_calls", "reasoning", "reasoning_content", "tools", "task", "phase", "prefix")
+KEYS = frozenset(("tool_calls", "reasoning", "reasoning_content", "tools", "task", "phase", "prefix"))
 # Roles that both hand to the template as they are.
 ROLES = ("system", "user", "assistant", "tool", "function")
 # Arguments of the template that vLLM sets over the request's, and that SGLang answers 500 to.
@@ -36,11 +36,10 @@ RESERVED = OVERRIDDEN | frozenset(("documents", "messages", "tools"))
 
 def why_render(fields: Mapping[str, Any], texts_are_alike: bool = True) -> str | None:
     """What would differ, or None. `texts_are_alike` is the renderer's."""
-    for name, because in FIELDS.items():
-        if fields.get(name) is not None:
-            return f"{name}: {because}"
-    for name, differs in FLAGS.items():
-        if truth(fields.get(name)) is differs:
+    for name in fields:
+        if name in FIELDS and fields[name] is not None:
+            return f"{name}: {FIELDS[name]}"
+        if name in FLAGS and truth(fields[name]) is FLAGS[name]:
             return f"{name}: not as in SGLang"
     kwargs = fields.get("chat_template_kwargs")
     if isinstance(kwargs, dict) and any(value in (None, "auto") or key in RESERVED for key, value in kwargs.items()):
@@ -71,7 +70,7 @@ def _differs(message: Mapping[str, Any]) -> str | None:
         return "SGLang drops a user's name"
     if role != "tool" and message.get("tool_call_id") is not None:
         return "vLLM drops the id of a tool call from all but a tool's answer"
-    if any(message.get(key) is not None for key in KEYS):
+    if not KEYS.isdisjoint(message) and any(message.get(key) is not None for key in KEYS):
         return "calls, reasoning and marks are handed on otherwise"
     return None
 

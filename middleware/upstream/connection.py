@@ -10,7 +10,7 @@ from typing import cast
 import httptools
 
 from middleware.upstream.answer import Answer
-from middleware.upstream.exceptions import Aborted, BadResponse, UpstreamClosed, UpstreamError
+from middleware.upstream.exceptions import Aborted, BadResponse, NoAnswer, UpstreamClosed, UpstreamError
 
 # Unread bytes at which we stop reading from the server, so that a slow client slows the server and not our memory.
 HIGH_WATER = 64 * 1024
@@ -66,6 +66,11 @@ class Connection(Answer, asyncio.Protocol):
         """The answer was read to its end: whatever comes before the next `begin` was not asked for."""
         self.busy = False
 
+    def give_up(self, seconds: float) -> None:
+        """Closes if nothing of an answer has come."""
+        if self.busy and not self.status:
+            self._fail(NoAnswer(f"the server did not begin to answer within {seconds:g} s"))
+
     def abort(self) -> None:
         """Closes at once, which is how the server learns that nobody wants the answer any more."""
         self._fail(Aborted("closed from our side"))
@@ -74,7 +79,9 @@ class Connection(Answer, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's (0.23) are no instances of it.
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = transport.get_extra_info("socket")
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
         if not self.busy:

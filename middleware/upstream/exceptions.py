@@ -1,9 +1,10 @@
 """What can go wrong between us and the server behind us, as a tree.
-Raised by this package, turned into answers by `middleware.proxy`.
+Raised by this package, turned into answers by `middleware.calls`.
 
     UpstreamError
       + ConnectFailed    refused, unreachable, or not connected within the deadline: nothing was sent
       + UpstreamClosed   the server closed before its answer was whole
+      + NoAnswer         nothing of an answer came within the deadline that the exchange was given
       + BadResponse      what it sent is not HTTP/1.1 that may be passed on
       + Aborted          we closed it ourselves, because the client left
 """
@@ -19,6 +20,10 @@ class ConnectFailed(UpstreamError):
 
 class UpstreamClosed(UpstreamError):
     """The connection ended before the answer did."""
+
+
+class NoAnswer(UpstreamError):
+    """The server has the request, and has not begun to answer in time."""
 
 
 class BadResponse(UpstreamError):

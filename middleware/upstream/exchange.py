@@ -3,6 +3,7 @@ Made by `middleware.proxy` for each request; `abort` may be called from another 
 """
 
 import asyncio
+import time
 
 from middleware.upstream.connection import Connection
 from middleware.upstream.exceptions import Aborted, UpstreamClosed
@@ -36,15 +37,28 @@ class Exchange:
             connection = self._pool.take_idle()
             if connection is not None:
                 self._replay = (head, body, head_only)
-                self._sent_at = asyncio.get_running_loop().time()
+                self._sent_at = time.monotonic()
         if connection is None:  # Also for a body that could not be sent a second time: no idle connection is certain.
             connection = await self._pool.connect()
         self._whole = whole
         self._chunked = chunked
         self._begin(connection, head, _chunk(body) if chunked else body, head_only=head_only)
 
-    async def answer(self) -> Connection:
-        """Waits for the answer's status and headers."""
+    async def answer(self, *, within: float | None = None) -> Connection:
+        """Waits for the answer's status and headers: for ever, or so many seconds and then NoAnswer."""
+        if within is None:
+            return await self._answer()
+        clock = asyncio.get_running_loop().call_later(within, self._give_up, within)
+        try:
+            return await self._answer()
+        finally:
+            clock.cancel()
+
+    def _give_up(self, seconds: float) -> None:
+        if self._connection is not None:
+            self._connection.give_up(seconds)
+
+    async def _answer(self) -> Connection:
         connection = self._connection
         if connection is None:
             raise Aborted("closed from our side")
@@ -95,7 +109,7 @@ class Exchange:
         connection.begin(head, body, head_only=head_only)
 
     def _stale(self, connection: Connection) -> bool:
-        elapsed = asyncio.get_running_loop().time() - self._sent_at
+        elapsed = time.monotonic() - self._sent_at
         return self._replay is not None and connection.silent and elapsed < STALE_SECONDS
 
 

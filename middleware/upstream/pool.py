@@ -15,17 +15,25 @@ class Pool:
 
     pool = Pool("127.0.0.1", 8001)
     pool = Pool("127.0.0.1", 8001, connect_seconds=0.5)
+    pool = Pool.unix("/run/server.sock")
     """
 
-    __slots__ = ("_connect_seconds", "_idle", "authority", "host", "port")
+    __slots__ = ("_connect_seconds", "_idle", "authority", "host", "path", "port")
 
     def __init__(self, host: str, port: int, *, connect_seconds: float = CONNECT_SECONDS) -> None:
         self.host = host
         self.port = port
+        self.path = ""
         self.authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._connect_seconds = connect_seconds
         # An ordered set: the last one in is the first one out, and one that dies leaves from the middle.
         self._idle: dict[Connection, None] = {}
+
+    @classmethod
+    def unix(cls, path: str, *, connect_seconds: float = CONNECT_SECONDS) -> "Pool":
+        pool = cls("localhost", 0, connect_seconds=connect_seconds)
+        pool.path, pool.authority = path, "localhost"
+        return pool
 
     @property
     def idle_count(self) -> int:
@@ -39,15 +47,14 @@ class Pool:
         return None
 
     async def connect(self) -> Connection:
-        loop = asyncio.get_running_loop()
+        where = self.path or self.authority
         try:
             async with asyncio.timeout(self._connect_seconds):
-                _, connection = await loop.create_connection(lambda: Connection(self._forget), self.host, self.port)
+                return await self._connected()
         except TimeoutError as exc:
-            raise ConnectFailed(f"no connection to {self.authority} within {self._connect_seconds:g} s") from exc
+            raise ConnectFailed(f"no connection to {where} within {self._connect_seconds:g} s") from exc
         except OSError as exc:
-            raise ConnectFailed(f"no connection to {self.authority}: {exc.strerror or exc}") from exc
-        return connection
+            raise ConnectFailed(f"no connection to {where}: {exc.strerror or exc}") from exc
 
     def give_back(self, connection: Connection) -> None:
         if connection.reusable:
@@ -60,6 +67,14 @@ class Pool:
         while self._idle:
             connection, _ = self._idle.popitem()
             connection.abort()
+
+    async def _connected(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        if self.path:
+            _, connection = await loop.create_unix_connection(lambda: Connection(self._forget), self.path)
+        else:
+            _, connection = await loop.create_connection(lambda: Connection(self._forget), self.host, self.port)
+        return connection
 
     def _forget(self, connection: Connection) -> None:
         self._idle.pop(connection, None)

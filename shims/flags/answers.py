@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from shims.flags.draft import Draft
-from shims.flags.record import Flag, Outcome, already, drop, dropped, invalid, ours, refuse
+from shims.flags.record import Flag, Outcome, already, drop, dropped, invalid, ours
 
 NOT_YET = "not served yet; a value that is not vLLM's default gives a warning"
 NO_REQUEST_METRICS = "answers hold no `metrics`; the same times, for all requests together, stand in /metrics"
 FINGERPRINTS = {"hash": "a hash of what was asked of this server", "custom": "the value of --fingerprint-value"}
+DISABLED_THINKING = "the effort that /v1/messages asks for where a request wants no thoughts"
 TOKEN_IDS = "token_id:N in the place of a token's text"
 
 
@@ -84,6 +85,13 @@ def per_request_metrics(draft: Draft, value: bool) -> Outcome:
     return dropped(NO_REQUEST_METRICS)
 
 
+def disabled_thinking(draft: Draft, value: str) -> Outcome:
+    draft.ask(disabled_thinking_effort=value)
+    if value == "auto":
+        return already("vLLM's default: the chat template is tried")
+    return Outcome("ours", f"{DISABLED_THINKING}: {value}")
+
+
 FLAGS: tuple[Flag, ...] = (
     ours("--enable-force-include-usage", force_include_usage, to="every chunk of a stream tells its usage"),
     ours("--response-role", response_role, to="the role in answers"),
@@ -97,5 +105,5 @@ FLAGS: tuple[Flag, ...] = (
     drop("--enable-flash-late-interaction", "how vLLM computes a score, not what it is"),
     drop("--cohere-is-reasoning-model", "only /cohere/v2/chat reads it, which is not served"),
     drop("--cohere-format", "only Cohere's own tokenizer mode reads it, which SGLang does not have"),
-    refuse("--anthropic-disabled-thinking-effort", "SGLang's /v1/messages has no such setting; leave it out"),
+    ours("--anthropic-disabled-thinking-effort", disabled_thinking, to=DISABLED_THINKING),
 )

@@ -23,7 +23,6 @@ from shims.values.lora_modules import module
 DEFAULT_RANK = 16  # vLLM 0.33.0's --max-lora-rank
 PER_BATCH = 8  # SGLang 0.5.23's --max-loras-per-batch
 DEFAULT_EXTRA_VOCABULARY = 256  # vLLM 0.8 to 0.11
-HALF = "Train both, or add the missing ones as zeros"
 NOT_ENABLED = "without --enable-lora it has no effect, as in vLLM"
 
 
@@ -63,8 +62,8 @@ def lora_modules(draft: Draft, value: list[str | None]) -> Outcome:
         )
         enable_lora(draft, True)
     for name, path in modules.items():
-        if lost := draft.facts.half_adapters.get(path):
-            return refused(f"SGLang cannot load '{name}': it has weights for q_proj and none for {lost}. {HALF}")
+        if why := draft.facts.unfit_adapters.get(path):
+            return refused(f"SGLang cannot load '{name}': {why}")
     draft.ask(adapters=tuple(modules))
     return draft.emit("--lora-paths", *(_path(name, path) for name, path in modules.items()))
 

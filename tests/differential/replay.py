@@ -5,6 +5,7 @@ Used by the test and by the report.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -24,8 +25,11 @@ UNKNOWN = 599
 TIMELESS = frozenset({"/tokenize", "/detokenize", "/v1/tokenize", "/v1/detokenize"})
 # What SGLang knows a request by: made up anew each time.
 IDS = ("rid", "request_id")
+# What it knows an adapter by, with a number that is made up anew.
+ADAPTER_IDS = ("lora_name", "lora_path")
+NUMBER = re.compile(r"#\d{9,}(?=\")")
 # Asked while nobody waits, so that it belongs to no request.
-BACKGROUND = frozenset({"/health"})
+BACKGROUND = frozenset({"/health", "/unload_lora_adapter"})
 
 # Requests that say something only beside another one that runs at the same time.
 TOGETHER = {
@@ -92,7 +96,7 @@ def meaning(request: Request) -> tuple[str, str, Any]:
         return request.method, request.target, request.body or b""
     if isinstance(body, dict):
         body = {name: value for name, value in body.items() if name not in IDS}
-    return request.method, request.target, json.dumps(body, sort_keys=True)
+    return request.method, request.target, NUMBER.sub("#", json.dumps(body, sort_keys=True))
 
 
 def _repeats(request: Request) -> bool:
@@ -102,8 +106,12 @@ def _repeats(request: Request) -> bool:
 
 def rids(request: Request) -> list[str]:
     body = request.document
-    rid = next((body[name] for name in IDS if name in body), None) if isinstance(body, dict) else None
-    return [rid] if isinstance(rid, str) else [one for one in rid or () if isinstance(one, str)]
+    if not isinstance(body, dict):
+        return []
+    rid = next((body[name] for name in IDS if name in body), None)
+    found = [rid] if isinstance(rid, str) else [one for one in rid or () if isinstance(one, str)]
+    named = [body[name] for name in ADAPTER_IDS if isinstance(body.get(name), str)]
+    return [*found, *(one for one in named if NUMBER.search(f'{one}"'))]
 
 
 @dataclass(slots=True)

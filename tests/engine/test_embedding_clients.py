@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import pydantic
 import pytest
 
 from tests.engine.conftest import KEY, LAUNCH, LOAD_SECONDS, MODEL, NAME
+from tests.middleware.deadly import DEADLY, WORDLESS
 from tests.server import Server, serving
 
 pytestmark = pytest.mark.engine
@@ -66,3 +68,10 @@ def test_langchain_embeds_documents(pooling: Server) -> None:
         check_embedding_ctx_length=False,  # else it cuts texts up with OpenAI's tokenizer, which it has to fetch
     )
     assert [len(vector) for vector in embeddings.embed_documents(["A cat", "A dog"])] == [WIDTH, WIDTH]
+
+
+@pytest.mark.parametrize(("path", "body"), [case for case in DEADLY + WORDLESS if case[0] == "/encode"])
+def test_what_ended_an_embedding_engine_is_400(pooling: Server, path: str, body: dict[str, Any]) -> None:
+    headers = {"authorization": f"Bearer {KEY}"}
+    assert pooling.client.post(path, json=body, headers=headers).status_code == 400
+    assert pooling.client.post(path, json={"text": ["hi", "ho"], "rid": ["a", "b"]}, headers=headers).status_code == 200

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.engine.conftest import NAME
+from tests.middleware import deadly
 from tests.middleware.fields.test_native import DEADLY, PARAMS
 from tests.server import Server
 
@@ -36,6 +37,18 @@ def test_sampling_parameters_that_do_harm_are_400(sglang: Server) -> None:
     for params in PARAMS:
         if params != {"n": 9}:  # Too many only for the other test's server.
             assert ask(sglang, "/generate", {"text": "a", "sampling_params": params}) == 400, params
+
+
+@pytest.mark.parametrize(("path", "body"), deadly.DEADLY)
+def test_what_ended_an_engine_does_not(sglang: Server, path: str, body: dict[str, Any]) -> None:
+    assert ask(sglang, path, {**body, "model": NAME} if "model" in body else body) < 500
+    assert answers(sglang)
+
+
+@pytest.mark.parametrize(("path", "body"), deadly.WORDLESS)
+def test_what_the_engine_failed_of_is_400(sglang: Server, path: str, body: dict[str, Any]) -> None:
+    status = ask(sglang, path, {**body, "model": NAME} if "model" in body else body)
+    assert status == (404 if path == "/encode" else 400)
 
 
 @pytest.mark.parametrize("ids", OUTSIDE)

@@ -22,7 +22,6 @@ GENERATION = {
     "/generate": "generate",
     # Not recorded here: any stream will do to see that it is not held up.
     "/v1/responses": "chat",
-    "/v1/messages": "chat",
 }
 DEFAULT_TOKENS = 16
 

@@ -8,7 +8,7 @@ to answer (recordings/), with as many tokens as `max_tokens` asks for (16 if it 
 Paths
   GET  /health /health_generate /ready /ping    200 without a body; 503 while loading and after SIGTERM
   GET  /v1/models, /v1/models/NAME, /metrics    as recorded; num_running_reqs is the true number
-  POST /v1/chat/completions /v1/completions /generate [/v1/responses /v1/messages]   streamed if "stream" is true
+  POST /v1/chat/completions /v1/completions /generate [/v1/responses]   streamed if "stream" is true
   ANY  /echo...  /status/CODE                   what was asked, as JSON, with two Set-Cookie; an error of that status
   GET  /_stats                                  requests, active, peak_active, disconnects, chunks, argv, environ
   ANY  /_exit?code=N                            ends the process at once, as a crash does

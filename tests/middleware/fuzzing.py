@@ -25,6 +25,7 @@ from tests.differential.wire import decoded, judged
 from tests.fakes.conversation import Conversation, Request
 from tests.fakes.engine import GENERATION, Engine
 from tests.fakes.recorded import Recorded
+from tests.middleware.deadly import why_deadly
 from tests.middleware.serving import PATIENCE
 
 NAME = "smollm2-135m"
@@ -61,7 +62,8 @@ ODD: Sequence[Any] = (
     "file:///etc/passwd", "/etc/passwd", "data:image/png;base64,AAAA", "data:,", "http://127.0.0.1/", "[", "{}",
     "required", "auto", "none", "json_schema", "[0-9]{3}(", "(a*)*b", [], {}, [None], [[]], [{}], [1, "a", None],
     [[1], ["a"]],
-    [2**70], [-1], [0] * 300, {"": None}, {"type": None}, {"type": "function"}, {"type": "text", "text": None},
+    [2**70], [-1], [0] * 300, [True], ["a"], [2**31], [{}, {}],
+    {"": None}, {"type": None}, {"type": "function"}, {"type": "text", "text": None},
     {"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}, {"$ref": "#"}, {"json": {}}, {"regex": ""},
 )  # fmt: skip
 FIELDS = sorted({one.name for route in ROUTES if route.body is not None for one in route.body.fields})
@@ -85,9 +87,44 @@ HEADERS: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 
 
+_SAMPLED = {"max_new_tokens": 5, "top_k": 7, "temperature": 0.5, "min_new_tokens": 1, "stop_token_ids": [5]}
+_TOLD = {"return_logprob": [True, False], "top_logprobs_num": [1, 0], "logprob_start_len": [0, 0], "rid": ["a", "b"]}
+# SGLang's own routes, which no vLLM was asked.
+OWN: dict[str, list[Any]] = {
+    "/generate": [
+        {"text": "hi", "sampling_params": _SAMPLED, "rid": "a", "return_logprob": True, "top_logprobs_num": 2},
+        {"text": ["hi", "ho"], "sampling_params": [_SAMPLED, {}], **_TOLD, "token_ids_logprob": [[1], [2]]},
+        {"input_ids": [[1, 2], [3]], **_TOLD, "lora_path": [None, None], "extra_key": ["a", "b"]},
+        {"input_ids": [1, 2], "stream": True, "custom_labels": {"a": "b"}, "priority": 1, "lora_path": "noisy"},
+        {"text": "", "sampling_params": {}},
+    ],
+    "/encode": [
+        {"text": "hi", "rid": "a"},
+        {"text": ["hi", "ho"], "rid": ["a", "b"], "lora_path": [None, None]},
+        {"text": [["hi", "ho"]], "is_cross_encoder_request": True},
+        {"input_ids": [[1], [2]]},
+        {"text": ""},
+    ],
+    "/vertex_generate": [
+        {"instances": [{"text": "hi"}, {"text": "ho"}], "parameters": {"sampling_params": _SAMPLED, **_TOLD}},
+        {"instances": [{"input_ids": [1]}], "parameters": {"stream": True, "rid": "a"}},
+        {"instances": [{"text": ""}]},
+    ],
+    "/api/chat": [{"model": NAME, "messages": [{"role": "user", "content": "hi"}], "options": {"top_k": 5}}],
+    "/api/generate": [{"model": NAME, "prompt": "hi", "system": "a", "options": {"num_predict": 5}}],
+    "/parse_function_call": [{"text": "hi", "tools": [], "tool_call_parser": "hermes"}],
+    "/separate_reasoning": [{"text": "hi", "reasoning_parser": "qwen3"}],
+    "/generative_scoring": [
+        {"model": NAME, "query": "hi", "items": ["a", "b"], "label_token_ids": [1, 2]},
+        {"query": "", "items": [""], "label_token_ids": [1]},
+        {"query": [1], "items": [[2], [3]], "label_token_ids": [1]},
+    ],
+}
+
+
 def _seeds() -> dict[str, list[Any]]:
     """The documents that a real vLLM was sent, by path."""
-    found: dict[str, list[Any]] = {path: [] for path in PATHS}
+    found: dict[str, list[Any]] = {path: list(OWN.get(path, ())) for path in PATHS}
     for group in GROUPS:
         for entry in judged(group).values():
             document = decoded(entry.request.body)
@@ -102,7 +139,7 @@ def _seeds() -> dict[str, list[Any]]:
 SEEDS = _seeds()
 EVERY_SEED = [document for documents in SEEDS.values() for document in documents if document]
 # Most of all is for the routes with the most to get wrong.
-BUSY = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
+BUSY = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate", "/vertex_generate")
 
 
 @st.composite
@@ -287,9 +324,16 @@ def _object(request: Request) -> dict[str, Any] | None:
 
 
 class Obliging(Engine):
-    """It generates little, whatever is asked for, and refuses nothing that it can read."""
+    """It generates little, whatever is asked for, and refuses nothing that it can read but what would end SGLang."""
 
     info: dict[str, Any]
+
+    async def answer(self, request: Request, to: Conversation) -> None:
+        why = why_deadly(request.path, _object(request) or {})
+        if why:
+            to.answer(500, json.dumps({"error": {"message": f"this ends SGLang: {why[:200]}"}}).encode())
+        else:
+            await super().answer(request, to)
 
     def control(self, request: Request, to: Conversation) -> None:
         answer = self.small(request)
@@ -306,9 +350,9 @@ class Obliging(Engine):
             return self.info
         if request.path in ("/tokenize", "/v1/tokenize"):
             prompt = asked.get("prompt")
-            many = len(prompt) if isinstance(prompt, list) else 0
-            tokens = [[1, 2, 3]] * many if many else [1, 2, 3]
-            return {"tokens": tokens, "count": [3] * many if many else 3, "max_model_len": 2048}
+            rows = [[1, 2, 3] if text != "" else [] for text in (prompt if isinstance(prompt, list) else [prompt])]
+            tokens: Any = rows if isinstance(prompt, list) and prompt else rows[0] if rows else [1, 2, 3]
+            return {"tokens": tokens, "count": 3, "max_model_len": 2048}
         if request.path in ("/detokenize", "/v1/detokenize"):
             return {"text": "a"}
         if request.path == "/v1/embeddings":
@@ -368,4 +412,4 @@ def obliging(info: dict[str, Any]) -> Iterator[int]:
         loop.close()
 
 
-assert set(BUSY) <= set(GENERATION)
+assert set(BUSY) - set(OWN) - {"/v1/messages"} <= set(GENERATION)  # which goes on as a chat

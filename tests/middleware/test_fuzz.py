@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from middleware.policy import Policy
+from tests.middleware.deadly import DEADLY, WORDLESS, why_deadly
 from tests.middleware.endpoints.sglang import EMBEDS, GENERATES, SCORES
-from tests.middleware.fuzzing import JSON, NAME, Case, Complaints, answered, cases, objection, obliging
+from tests.middleware.fuzzing import JSON, NAME, OWN, Case, Complaints, answered, cases, objection, obliging
 from tests.middleware.serving import Served, middleware
 
 SWITCHED = {"dev_mode": True, "runtime_lora": True, "profiler": True, "tokenizer_info": True, "vocab_size": 49152}
@@ -77,6 +78,37 @@ FOUND = (
 @pytest.mark.parametrize(("path", "body"), FOUND)
 def test_what_was_too_strange_once(generating: Served, complaints: Complaints, path: str, body: dict[str, Any]) -> None:
     judge(generating, complaints, Case("POST", path, (JSON,), json.dumps(body).encode()))
+
+
+def own(path: str, body: dict[str, Any]) -> Case:
+    named = {**body, "model": NAME} if "model" in body else body
+    return Case("POST", path, (JSON,), json.dumps(named).encode())
+
+
+@pytest.mark.parametrize(("path", "body"), DEADLY)
+def test_what_ends_sglang_does_not_reach_it(
+    generating: Served, embedding: Served, complaints: Complaints, path: str, body: dict[str, Any]
+) -> None:
+    judge(embedding if path == "/encode" else generating, complaints, own(path, body))
+
+
+@pytest.mark.parametrize(("path", "body"), WORDLESS)
+def test_what_sglang_fails_of_is_400(generating: Served, embedding: Served, path: str, body: dict[str, Any]) -> None:
+    status, _, told = answered((embedding if path == "/encode" else generating).port, own(path, body))
+    assert (status, json.loads(told)["error"]["code"]) == (400, 400)
+
+
+def test_the_stand_in_knows_what_would_have_ended_it() -> None:
+    known = [why_deadly(path.replace("/generative_scoring", "/v1/score"), body) for path, body in DEADLY]
+    assert all(known)
+
+
+@given(case=cases(tuple(OWN)))
+@settings(budget, max_examples=200)
+def test_no_request_is_too_strange_for_sglangs_own_routes(
+    generating: Served, complaints: Complaints, case: Case
+) -> None:
+    judge(generating, complaints, case)
 
 
 @given(case=cases())

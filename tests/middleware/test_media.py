@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import json
+import socket
 from pathlib import Path
+from urllib.parse import urlparse
 
+import hypothesis
 import pytest
+import requests
+from hypothesis import strategies as st
 
 from middleware.errors import Refused
 from middleware.media import require_allowed
@@ -49,6 +56,17 @@ def folder(tmp_path: Path) -> Path:
         "[::]",
         "h\\@127.0.0.1",
         "127.0.0.1\\@h",
+        "0177.0.0.1",
+        "127.0.0.1.",
+        "[::ffff:7f00:1]",
+        "[0:0:0:0:0:0:0:1]",
+        "\uff11\uff12\uff17.0.0.1",
+        "127\u30020\uff610\uff0e1",
+        "\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3",
+        "\u00ad127.0.0.1",
+        "local\u200bhost",
+        "localhost.localdomain",
+        "ip6-loopback",
     ],
 )
 def test_this_servers_own_addresses_are_refused(authority: str) -> None:
@@ -58,7 +76,45 @@ def test_this_servers_own_addresses_are_refused(authority: str) -> None:
         assert message == "The URL must not be one of this server's own addresses."
 
 
-@pytest.mark.parametrize("url", ["file://[::", "http://[::", "https://[1/x"])
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "%31%32%37.0.0.1:8001",
+        "localhos%74",
+        "h%2e@%6cocalhost",
+        "[::1%25lo]",
+        "127.0.0.1%00.h",
+        " 127.0.0.1",
+        "127.0.0.1\t",
+        "h\n",
+        "a@b@127.0.0.1",
+    ],
+)
+def test_a_host_is_written_plainly(authority: str) -> None:
+    """urllib3 unescapes a host before it looks it up."""
+    message = refusal(f"http://{authority}/flush_cache")
+    assert message == "The URL's host must be written plainly, without escapes and blanks."
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(st.text(st.sampled_from("127.0:@[]%\\/?# \t\uff11\u3002localhst"), max_size=14))
+def test_what_is_allowed_is_not_this_machine_to_sglangs_client(authority: str) -> None:
+    url = f"http://{authority}/flush_cache"
+    try:
+        require_allowed(url, "")
+    except Refused:
+        return
+    try:
+        asked = urlparse(requests.Request("GET", url).prepare().url or "").hostname
+    except (requests.RequestException, ValueError):
+        return
+    with contextlib.suppress(OSError, UnicodeError):
+        found = {info[4][0] for info in socket.getaddrinfo(asked, 80, flags=socket.AI_NUMERICHOST)}
+        assert not any(ipaddress.ip_address(each).is_loopback for each in found)
+    assert asked not in ("localhost", "localhost.")
+
+
+@pytest.mark.parametrize("url", ["http:///x", "file://[::", "http://[::", "https://[1/x"])
 def test_an_address_that_cannot_be_read_is_no_url(url: str) -> None:
     assert refusal(url, "/") == "The URL must be either a HTTP, data or file URL."
 
@@ -70,6 +126,8 @@ def test_an_address_that_cannot_be_read_is_no_url(url: str) -> None:
         "http://10.0.0.1:8001/a.png",
         "https://[2001:db8::1]/a.png",
         "https://h/a.png",
+        "https://b\u00fccher.example/a.png",
+        "https://user:p%40ss@h:8443/a%20b.png",
         "data:image/png;base64,AAAA",
     ],
 )

@@ -13,6 +13,7 @@ from tests.middleware.serving import PATIENCE, Served, middleware, wait_for
 from tests.middleware.upstreams import hostile
 from tests.middleware.wire import REQUESTS, head_of
 
+NAME = "smollm2-135m"  # the stand-in's
 STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
 
 
@@ -38,7 +39,7 @@ def length(path: str, tokens: int) -> dict[str, int]:
 def test_a_client_that_leaves_is_passed_on_before_the_first_byte(
     front: Served, engine: Served, path: str, stream: bool
 ) -> None:
-    body = json.dumps({**REQUESTS[path], "stream": stream, **length(path, 1000)})
+    body = json.dumps({**REQUESTS[path], "model": NAME, "stream": stream, **length(path, 1000)})
     head = head_of(f"POST {path} HTTP/1.1", "content-type: application/json", f"content-length: {len(body)}",
                    "x-standin-delay-ms: 60000")  # fmt: skip
     send_and_leave(front, engine, head + body.encode())
@@ -46,7 +47,7 @@ def test_a_client_that_leaves_is_passed_on_before_the_first_byte(
 
 @pytest.mark.parametrize("path", STREAMED)
 def test_a_client_that_leaves_is_passed_on_in_the_middle_of_a_stream(front: Served, engine: Served, path: str) -> None:
-    body = json.dumps({**REQUESTS[path], "stream": True, **length(path, 8000)})
+    body = json.dumps({**REQUESTS[path], "model": NAME, "stream": True, **length(path, 8000)})
     head = head_of(f"POST {path} HTTP/1.1", "content-type: application/json", f"content-length: {len(body)}",
                    "x-standin-delay-ms: 20")  # fmt: skip
     send_and_leave(front, engine, head + body.encode(), expect=b"data: ")

@@ -6,13 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from middleware import watch
-from middleware.context import control_client
 from middleware.engine import Engine, State
-from middleware.settings import Settings
+from middleware.upstream import Pool
 from middleware.watch import Watcher, leave_word
 from tests.middleware.serving import PATIENCE, free_port
 from tests.middleware.upstreams import HEALTHY, LISTING, Script, read_head, scripted
@@ -28,10 +26,11 @@ def watching(
 ) -> None:
     async def main() -> None:
         async with asyncio.timeout(PATIENCE), scripted(answering(answers)) as port:
-            settings = Settings(upstream_host="127.0.0.1", upstream_port=port)
-            engine = Engine()
-            async with control_client(settings) as control:
-                await test(Watcher(engine, control, ready_file), engine)
+            engine, pool = Engine(), Pool("127.0.0.1", port)
+            try:
+                await test(Watcher(engine, pool, ready_file), engine)
+            finally:
+                pool.close()
 
     asyncio.run(main())
 
@@ -53,9 +52,7 @@ def answering(answers: dict[bytes, bytes]) -> Script:
 def test_nobody_there_is_loading_as_long_as_it_was_never_ready() -> None:
     async def test() -> None:
         engine = Engine()
-        settings = Settings(upstream_host="127.0.0.1", upstream_port=free_port())
-        async with control_client(settings) as control:
-            await Watcher(engine, control, None).poll()
+        await Watcher(engine, Pool("127.0.0.1", free_port()), None).poll()
         assert engine.state is State.LOADING
         assert engine.why == "nothing answers on its port"
 
@@ -138,11 +135,10 @@ def test_it_goes_on_after_a_poll_that_failed_as_nobody_thought(
             raise IndexError
 
     async def test() -> None:
-        async with httpx.AsyncClient() as control:
-            running = asyncio.create_task(Failing(Engine(), control, None).run())
-            await third_time.wait()
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+        running = asyncio.create_task(Failing(Engine(), Pool("127.0.0.1", 1), None).run())
+        await third_time.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(test())
 
@@ -174,11 +170,11 @@ def test_a_connection_that_the_engine_may_be_about_to_close_is_not_used_for_a_ch
     async def main() -> None:
         async with asyncio.timeout(PATIENCE), scripted(once_a_connection) as port:
             engine = Engine()
-            async with control_client(Settings(upstream_host="127.0.0.1", upstream_port=port)) as control:
-                watcher = Watcher(engine, control, None)
-                await watcher.poll()
-                await asyncio.sleep(3)
-                await watcher.poll()
+            watcher = Watcher(engine, pool := Pool("127.0.0.1", port), None)
+            await watcher.poll()
+            await asyncio.sleep(3)
+            await watcher.poll()
+            pool.close()
         assert engine.state is State.READY
 
     asyncio.run(main())

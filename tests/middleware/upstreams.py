@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 from tests.middleware.serving import PATIENCE
 
@@ -25,8 +26,8 @@ async def read_head(reader: asyncio.StreamReader) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[int]:
-    """A server that does what the script says with each connection; the port."""
+async def scripted(script: Script, path: Path | None = None) -> AsyncIterator[int]:
+    """A server that does what the script says with each connection; the port, or 0 with a unix socket's path."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -43,9 +44,12 @@ async def scripted(script: Script) -> AsyncIterator[int]:
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(play, "127.0.0.1", 0, backlog=1024)
+    if path is None:
+        server = await asyncio.start_server(play, "127.0.0.1", 0, backlog=1024)
+    else:
+        server = await asyncio.start_unix_server(play, path)
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield server.sockets[0].getsockname()[1] if path is None else 0
     finally:
         server.close()
         for task in list(tasks):

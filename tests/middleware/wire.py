@@ -11,7 +11,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": _SAID},
     "/v1/completions": {"prompt": "Hi"},
     "/v1/responses": {"input": "Hi"},
-    "/v1/messages": {"model": "", "messages": _SAID, "max_tokens": 5},
+    "/v1/messages": {"model": "m", "messages": _SAID, "max_tokens": 5},
     "/v1/embeddings": {"input": "Hi"},
     "/generate": {"text": "Hi"},
 }

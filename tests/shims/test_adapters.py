@@ -1,63 +1,25 @@
-"""Adapters that SGLang would end its start over, told by the names of their weights."""
+"""The folders that --lora-modules names are looked into before the start."""
 
 from __future__ import annotations
 
-import json
-import struct
 from pathlib import Path
 
-import pytest
-
 from shims import adapters, cli, facts
-
-A, B = "lora_A.weight", "lora_B.weight"
-
-
-def write(folder: Path, *modules: str, layer: int = 0, file: str = "adapter_model.safetensors") -> None:
-    names = [f"base_model.model.model.layers.{layer}.self_attn.{one}.{part}" for one in modules for part in (A, B)]
-    index = json.dumps({name: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for name in names}).encode()
-    (folder / file).write_bytes(struct.pack("<Q", len(index)) + index)
-
-
-@pytest.mark.parametrize(
-    ("modules", "missing"),
-    [
-        (("q_proj", "k_proj", "v_proj"), ""),
-        (("q_proj", "v_proj", "o_proj"), ""),
-        (("q_proj",), "v_proj"),
-        (("q_proj", "k_proj"), "v_proj"),
-        (("k_proj", "v_proj"), ""),
-        (("qkv_proj", "o_proj"), ""),
-        (("up_proj", "down_proj"), ""),
-    ],
-)
-def test_queries_need_values_beside_them(modules: tuple[str, ...], missing: str, tmp_path: Path) -> None:
-    write(tmp_path, *modules)
-    assert adapters.lacking(str(tmp_path)) == missing
-
-
-def test_the_layer_and_not_the_file_counts(tmp_path: Path) -> None:
-    write(tmp_path, "q_proj", file="a.safetensors")
-    write(tmp_path, "v_proj", file="b.safetensors")
-    assert adapters.lacking(str(tmp_path)) == ""
-    write(tmp_path, "q_proj", layer=1, file="c.safetensors")
-    assert adapters.lacking(str(tmp_path)) == "v_proj"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\x01", struct.pack("<Q", 1 << 60), struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 3) + b"\xff{}"],
-)
-def test_what_is_no_such_file_is_left_to_sglang(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "adapter_model.safetensors").write_bytes(content)
-    assert adapters.lacking(str(tmp_path)) == ""
-
-
-def test_an_adapter_of_the_hub_or_of_nowhere_is_left_to_sglang() -> None:
-    assert adapters.lacking("org/adapter") == adapters.lacking("/nowhere\0") == ""
+from tests.middleware.adapter_folders import write_adapter, write_model
 
 
 def test_the_folders_that_the_command_line_names_are_looked_into(tmp_path: Path) -> None:
-    write(tmp_path, "q_proj")
-    words = ["m", "--enable-lora", "--lora-modules", f"a={tmp_path}", "b=org/b", "nonsense"]
-    assert facts.gather(cli.parse(words), {}).half_adapters == {str(tmp_path): "v_proj"}
+    model, half, odd, whole = (tmp_path / name for name in ("model", "half", "odd", "whole"))
+    write_model(model)
+    write_adapter(half, {"q_proj": (8, 8)})
+    write_adapter(odd, {"o_proj": (9, 8)})
+    write_adapter(whole, {"o_proj": (8, 8)})
+    named = [f"a={half}", f"b={odd}", f"c={whole}", "d=org/b", "nonsense"]
+    found = facts.gather(cli.parse([str(model), "--enable-lora", "--lora-modules", *named]), {}).unfit_adapters
+    assert list(found) == [str(half), str(odd)]
+    assert "none for v_proj" in found[str(half)]
+    assert "9 wide, and the model there 8" in found[str(odd)]
+
+
+def test_an_adapter_of_the_hub_or_of_nowhere_is_left_to_sglang() -> None:
+    assert adapters.unfit(["a=org/adapter", "b=/nowhere", None], "org/model") == {}

@@ -20,7 +20,6 @@ RECORDINGS: dict[str, dict[str, Any]] = {
 KINDS = {
     "/v1/chat/completions": Kind.CHAT,
     "/v1/completions": Kind.COMPLETION,
-    "/v1/messages": Kind.MESSAGE,
     "/v1/responses": Kind.RESPONSE,
 }
 VOICE = Voice(fingerprint="vllm-0.33.0-a18d9812", model="smollm2-135m")
@@ -33,6 +32,8 @@ def told_of(name: str, **more: Any) -> Told:
     request = (exchange["request"] or {}) | more
     fields = {key: msgspec.Raw(json.dumps(value).encode()) for key, value in request.items()}
     known = told(KINDS.get(exchange["path"], Kind.OTHER), fields)
+    # Of the right kind in every recording, so that the walk would find these.
+    known.stop_token_ids = frozenset(request.get("stop_token_ids") or ())
     identify(known, [])
     return known
 

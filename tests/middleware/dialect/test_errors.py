@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from middleware.dialect import errors
 from middleware.dialect.scrub import scrubbed
+from middleware.errors import error_body
 from middleware.fields.told import Kind, Told
 from tests.middleware.dialect.recorded import RECORDINGS, told_of, vllms, whole
 
@@ -122,28 +123,33 @@ def test_what_both_frameworks_say_stays(status: int, body: bytes) -> None:
     assert errors.retold(status, body, Told(Kind.CHAT)) == (status, body)
 
 
-def test_anthropics_clients_get_their_envelope_but_for_the_schema() -> None:
-    body = b'{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: Field required"}}'
-    error = json.loads(errors.retold(400, body, Told(Kind.MESSAGE))[1])["error"]
-    assert (error["type"], error["param"]) == ("Bad Request", "body.max_tokens")
-    assert error["message"].startswith("1 validation error:\n  {'type': 'missing', 'loc': 'body.max_tokens'")
-    body = b'{"type":"error","error":{"type":"invalid_request_error","message":"Messages cannot be empty."}}'
-    assert json.loads(errors.retold(400, body, Told(Kind.MESSAGE))[1]) == {
-        "type": "error",
-        "error": {
-            "type": "invalid_request_error",
-            "message": "Cannot apply chat template to an empty conversation. Provide at least one message.",
-        },
-    }
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (400, b'{"error": {"message": "no such thing"}}', "no such thing"),
+        (400, b'{"error": "invalid type: floating point"}', "invalid type: floating point"),
+        (400, b'{"object": "error", "message": "too long", "type": "BadRequest", "code": 400}', "too long"),
+        (400, b'{"detail": "Unknown parser"}', "Unknown parser"),
+        (400, b"Flush cache failed.\n", "Flush cache failed."),
+        (500, b"Internal Server Error", "Internal server error"),
+        (500, b"boom at /venv/lib/x.py", "Internal server error"),
+        (503, b"", "The engine is overloaded. Please retry."),
+    ],
+)
+def test_an_error_of_sglangs_own_routes_has_vllms_shape(status: int, body: bytes, message: str) -> None:
+    same, ours = errors.retold(status, body, Told(Kind.NATIVE))
+    assert (same, json.loads(ours)["error"]["message"]) == (status, message)
+    assert json.loads(ours)["error"] == error_body(status, message)["error"]
 
 
-def test_sglangs_own_routes_lose_paths_alone() -> None:
+def test_what_an_administrative_route_says_besides_loses_paths_alone() -> None:
     native = Told(Kind.NATIVE)
-    body = b'{"error": {"message": "no such thing"}}'
+    body = b'{"success": false, "message": "no such thing"}'
     assert errors.retold(400, body, native) == (400, body)
+    told = json.loads(errors.retold(400, b'{"success": false, "message": "not in /venv/lib/x.py"}', native)[1])
+    assert told == {"success": False, "message": "not in <path>"}
     dump = RECORDINGS["err_tools_bad"]["sglang"]["body"].encode()
     assert b"http_server.py" not in errors.retold(400, dump, native)[1]
-    assert b"/venv" not in errors.retold(500, b"boom at /venv/lib/x.py", native)[1]
 
 
 PIECES = (

@@ -49,12 +49,6 @@ def test_only_plain_ids_are_shown_to_sglang(given: bytes) -> None:
     assert re.fullmatch("chatcmpl-[0-9a-f]{16}", known.rid)
 
 
-def test_a_message_has_a_chats_id_and_sglang_no_field_for_it() -> None:
-    known = told(Kind.MESSAGE)
-    assert re.fullmatch("chatcmpl-[0-9a-f]{16}", known.id)
-    assert known.rid == ""
-
-
 def test_a_responses_own_field_is_its_whole_id_and_never_goes_to_sglang_alone() -> None:
     known = told(Kind.RESPONSE, header=b"not asked")
     assert known.id == known.rid

@@ -175,13 +175,6 @@ def test_a_packed_answer_is_not_touched() -> None:
     assert reply(200, [*JSON, (b"content-encoding", b"gzip")], told_of("chat"), VOICE) is None
 
 
-def test_counted_tokens_are_told_with_what_became_of_the_context() -> None:
-    editing = reply(200, JSON, Told(Kind.MESSAGE), VOICE)
-    assert isinstance(editing, Whole)
-    _, body = editing.retold(b'{"input_tokens": 37}')
-    assert json.loads(body) == {"input_tokens": 37, "context_management": {"original_input_tokens": 37}}
-
-
 def test_with_a_reasoning_parser_thoughts_are_always_counted() -> None:
     assert whole("chat")[1]["usage"]["completion_tokens_details"] is None
     editing = reply(200, JSON, told_of("chat"), replace(VOICE, reasoning=True))
@@ -202,3 +195,23 @@ def test_a_response_is_told_with_vllms_nulls_and_as_long_as_the_client_asked() -
     assert (told["max_output_tokens"], told["top_logprobs"]) == (10, 2)
     assert told["text"]["verbosity"] is None
     assert told["text"]["format"] == {"description": None, "strict": None, **text["format"]}
+
+
+def test_a_stored_response_that_failed_says_why_and_repeats_tools_as_vllm_does() -> None:
+    call = {
+        "id": "fc_1a3ca14a",
+        "type": "function_call",
+        "call_id": "call_a",
+        "name": "f",
+        "arguments": "{",
+        "status": "completed",
+    }
+    tool = {"type": "function", "name": "f", "tools": None, "format": None, "strict": False, "defer_loading": None}
+    error = {"code": "server_error", "message": "It failed in /opt/sglang/srt/x.py"}
+    answer = {"id": "resp_a", "output": [call], "status": "incomplete", "error": error, "tools": [tool], "model": "m"}
+    editing = reply(200, JSON, Told(Kind.RESPONSE), VOICE)
+    assert isinstance(editing, Whole)
+    told = json.loads(editing.retold(json.dumps(answer).encode())[1])
+    assert (told["error"]["code"], "/opt" in told["error"]["message"]) == ("server_error", False)
+    assert list(told["tools"][0]) == ["name", "parameters", "strict", "type", "defer_loading", "description"]
+    assert (told["output"][0]["status"], told["output"][0]["namespace"]) == ("incomplete", None)

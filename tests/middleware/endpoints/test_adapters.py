@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from middleware.adapters import Adapters
+from middleware.adapters import Adapter, Adapters
 from middleware.endpoints import adapters as endpoint
+from tests.middleware.adapter_folders import write_adapter, write_model
+from tests.middleware.endpoints.lora import Lora
 from tests.middleware.endpoints.policies import Switched
-from tests.middleware.endpoints.sglang import NAME, Sglang, behind
+from tests.middleware.endpoints.sglang import NAME, PATH, Sglang, behind
 from tests.middleware.serving import PATIENCE, Served, wait_for
 
 LORA = Switched(runtime_lora=True)
@@ -28,8 +31,14 @@ def accepting(**others: Any) -> Sglang:
     return Sglang(answers={"/load_lora_adapter": SUCCESS, "/unload_lora_adapter": SUCCESS, **others})
 
 
-def load(front: Served, name: str = "a", **more: Any) -> httpx.Response:
-    return front.post("/v1/load_lora_adapter", json={"lora_name": name, "lora_path": f"/adapters/{name}", **more})
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "SETTLE_SECONDS", 0.0)
+
+
+def load(front: Served, name: str = "a", path: str = "", **more: Any) -> httpx.Response:
+    body = {"lora_name": name, "lora_path": path or f"/adapters/{name}", **more}
+    return front.post("/v1/load_lora_adapter", json=body)
 
 
 def unload(front: Served, name: str = "a") -> httpx.Response:
@@ -38,6 +47,18 @@ def unload(front: Served, name: str = "a") -> httpx.Response:
 
 def names(front: Served) -> list[str]:
     return [card["id"] for card in front.get("/v1/models").json()["data"]]
+
+
+def roots(front: Served) -> dict[str, str]:
+    return {card["id"]: card["root"] for card in front.get("/v1/models").json()["data"]}
+
+
+def told(front: Served, name: str = "a", prompt: str = "short") -> tuple[int, str, str]:
+    """The status, the model's name and the text, which is the path of the adapter that was used."""
+    answer = httpx.post(f"{front.url}/v1/completions", json={"model": name, "prompt": prompt}, timeout=PATIENCE)
+    if answer.status_code != 200:
+        return answer.status_code, "", answer.text
+    return 200, answer.json()["model"], answer.json()["choices"][0]["text"]
 
 
 def test_a_name_can_be_loaded_again_after_it_was_unloaded() -> None:
@@ -61,23 +82,166 @@ def test_what_is_unloaded_is_not_found_though_sglang_would_load_it_again() -> No
             assert "The model `a` does not exist." in answer.json()["error"]["message"]
 
 
-def test_in_place_is_an_unload_and_a_load() -> None:
-    engine = accepting()
-    with behind(engine, policy=LORA) as front:
+def test_in_place_the_old_one_serves_until_the_new_one_is_there() -> None:
+    engine = Lora()
+    engine.slow.add("/adapters/slow")
+    with behind(engine, policy=LORA) as front, ThreadPoolExecutor() as threads:
         load(front)
         assert load(front).status_code == 400
-        assert load(front, load_inplace=True).status_code == 200
-        assert [path for _, path, _ in engine.asked] == [
-            "/load_lora_adapter", "/unload_lora_adapter", "/load_lora_adapter",
-        ]  # fmt: skip
+        loading = threads.submit(load, front, path="/adapters/slow", load_inplace=True)
+        wait_for(lambda: len(engine.of("/load_lora_adapter")) == 2, "the second load is on its way")
+        assert told(front) == (200, "a", "/adapters/a")
+        assert roots(front) == {NAME: PATH, "a": "/adapters/a"}
+        engine.release()
+        assert loading.result(PATIENCE).status_code == 200
+        assert told(front) == (200, "a", "/adapters/slow")
+        assert roots(front) == {NAME: PATH, "a": "/adapters/slow"}
+        wait_for(lambda: list(engine.paths.values()) == ["/adapters/slow"], "the old one is unloaded")
 
 
-def test_what_sglang_has_left_over_under_a_name_is_cleared_up() -> None:
-    outcomes = [failing("Failed to load LoRA adapter a because it is already loaded"), SUCCESS]
-    engine = accepting(**{"/load_lora_adapter": lambda _: outcomes.pop(0)})
+def test_in_place_under_traffic_loses_no_request() -> None:
+    engine = Lora()
+    with behind(engine, policy=LORA) as front, ThreadPoolExecutor() as threads:
+        load(front)
+        done = threading.Event()
+
+        def client() -> set[int]:
+            statuses = set()
+            while not done.is_set():
+                statuses.add(told(front)[0])
+            return statuses
+
+        clients = [threads.submit(client) for _ in range(3)]
+        reloads = [load(front, path=f"/adapters/{n}", load_inplace=True).status_code for n in range(6)]
+        done.set()
+        assert [one.result(PATIENCE) for one in clients] == [{200}] * 3
+        assert reloads == [200] * 6
+        assert told(front) == (200, "a", "/adapters/5")
+        wait_for(lambda: list(engine.paths.values()) == ["/adapters/5"], "the old ones are unloaded")
+
+
+def test_a_load_in_place_that_fails_leaves_the_old_one() -> None:
+    with behind(Lora(), policy=LORA) as front:
+        load(front)
+        failed = load(front, path="/adapters/bad", load_inplace=True)
+        assert (failed.status_code, "Failed to load a because" in failed.text) == (500, True)
+        assert roots(front) == {NAME: PATH, "a": "/adapters/a"}
+        assert told(front) == (200, "a", "/adapters/a")
+
+
+def test_nothing_waits_for_a_request_on_an_adapter_that_is_unloaded() -> None:
+    engine = Lora()
+    with behind(engine, policy=LORA) as front, ThreadPoolExecutor() as threads:
+        load(front)
+        streaming = threads.submit(told, front, prompt="long")
+        wait_for(lambda: any(engine.running.values()), "it runs")
+        assert unload(front).status_code == 200
+        assert roots(front) == {NAME: PATH}
+        assert told(front)[0] == 404
+        assert load(front, "b").status_code == 200
+        assert load(front, path="/adapters/new").status_code == 200
+        assert told(front) == (200, "a", "/adapters/new")
+        assert not engine.lock.locked()
+        assert engine.of("/unload_lora_adapter") == []
+        engine.release()
+        assert streaming.result(PATIENCE) == (200, "a", "/adapters/a")
+        wait_for(lambda: sorted(engine.paths.values()) == ["/adapters/b", "/adapters/new"], "it is unloaded")
+
+
+def test_a_request_that_is_not_yet_answered_counts_from_when_its_name_is_read() -> None:
+    """Else SGLang would load again what it had just unloaded."""
+    engine = Lora()
+    with behind(engine, policy=LORA) as front, ThreadPoolExecutor(20) as threads:
+        for _ in range(10):
+            load(front)
+            asking = [threads.submit(told, front) for _ in range(20)]
+            unload(front)
+            assert {one.result(PATIENCE)[0] for one in asking} <= {200, 404}
+        wait_for(lambda: not engine.paths, "all are unloaded")
+        assert len(engine.of("/load_lora_adapter")) == 10
+
+
+def test_above_its_limit_an_adapter_that_nobody_runs_on_makes_room() -> None:
+    engine = Lora(limit=2)
+    with behind(engine, policy=LORA) as front, ThreadPoolExecutor() as threads:
+        load(front)
+        load(front, "b")
+        streaming = threads.submit(told, front, prompt="long")
+        wait_for(lambda: any(engine.running.values()), "it runs")
+        assert load(front, "c").status_code == 200
+        assert sorted(engine.paths.values()) == ["/adapters/a", "/adapters/c"]
+        engine.release()
+        assert streaming.result(PATIENCE)[0] == 200
+        assert told(front, "b") == (200, "b", "/adapters/b")  # SGLang loads it again.
+
+
+def test_with_no_room_the_old_one_stays() -> None:
+    engine = Lora(limit=1)
+    with behind(engine, policy=LORA) as front, ThreadPoolExecutor() as threads:
+        load(front)
+        streaming = threads.submit(told, front, prompt="long")
+        wait_for(lambda: any(engine.running.values()), "it runs")
+        full = load(front, path="/adapters/new", load_inplace=True)
+        assert (full.status_code, "have running requests" in full.text) == (503, True)
+        engine.release()
+        assert streaming.result(PATIENCE)[0] == 200
+        assert told(front) == (200, "a", "/adapters/a")
+        assert load(front, path="/adapters/new", load_inplace=True).status_code == 200
+        assert told(front) == (200, "a", "/adapters/new")
+
+
+def test_sglangs_own_way_to_name_an_adapter_means_the_same_one() -> None:
+    engine = Lora()
     with behind(engine, policy=LORA) as front:
-        assert load(front).status_code == 200
-        assert engine.of("/unload_lora_adapter") == [{"lora_name": "a"}]
+        load(front)
+        body = {"model": NAME, "prompt": "a", "lora_path": "a"}
+        assert front.post("/v1/completions", json=body).json()["choices"][0]["text"] == "/adapters/a"
+        inside = engine.of("/v1/completions")[0]["lora_path"]
+        assert front.post("/v1/completions", json={**body, "lora_path": inside}).status_code == 400
+
+
+def test_a_middleware_that_starts_anew_finds_the_names_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "SETTLE_SECONDS", PATIENCE)  # It ends before the old one is unloaded.
+    engine = Lora()
+    with behind(engine, policy=LORA) as front:
+        load(front)
+        load(front, "org/b#1")
+        load(front, path="/adapters/new", load_inplace=True)
+        assert len(engine.paths) == 3
+    with behind(engine, policy=LORA) as front:
+        assert roots(front) == {NAME: PATH, "org/b#1": "/adapters/org/b#1", "a": "/adapters/new"}
+        assert told(front) == (200, "a", "/adapters/new")
+
+
+@pytest.mark.parametrize("bad", [{"lora_name": "a/b\nFORGED"}, {"lora_path": "/x\x1b[2J"}, {"lora_name": "a\u2028"}])
+def test_a_line_of_the_log_cannot_be_forged(bad: dict[str, str]) -> None:
+    engine = accepting()
+    with behind(engine, policy=LORA) as front:
+        answer = front.post("/v1/load_lora_adapter", json={"lora_name": "a", "lora_path": "/a", **bad})
+        assert (answer.status_code, answer.json()["error"]["type"]) == (400, "InvalidUserInput")
+        assert engine.of("/load_lora_adapter") == []
+
+
+def test_a_name_with_a_slash_can_be_unregistered() -> None:
+    with behind(accepting(), policy=LORA) as front:
+        assert load(front, "a/b").status_code == 200
+        assert front.client.delete("/adapters/a%2Fb").text == "Adapter a/b unregistered"
+        assert names(front) == [NAME]
+
+
+def test_what_sglang_could_not_run_does_not_get_there(tmp_path: Path) -> None:
+    model, adapter = tmp_path / "model", tmp_path / "adapter"
+    write_model(model)
+    write_adapter(adapter, {"q_proj": (8, 8), "v_proj": (5, 3)})
+    engine = accepting()
+    with behind(engine, policy=Switched(runtime_lora=True, model_path=str(model))) as front:
+        body = {"lora_name": "a", "lora_path": str(adapter)}
+        refused = front.post("/v1/load_lora_adapter", json=body)
+        assert (refused.status_code, refused.json()["error"]["type"]) == (500, "InternalServerError")
+        assert "lora_A.weight is 5 wide, and the model there 8" in refused.json()["error"]["message"]
+        assert engine.of("/load_lora_adapter") == []
+        write_adapter(adapter, {"q_proj": (8, 8), "v_proj": (8, 4)})
+        assert front.post("/v1/load_lora_adapter", json=body).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -113,28 +277,6 @@ def test_an_engine_that_breaks_is_502(broken: bytes) -> None:
         assert names(front) == [NAME]
 
 
-def test_an_unload_does_not_wait_long_for_requests_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "UNLOAD_SECONDS", 0.1)
-    finish = threading.Event()
-
-    async def slow(body: Any) -> Any:
-        await asyncio.to_thread(finish.wait, PATIENCE)
-        return SUCCESS
-
-    engine = accepting(**{"/unload_lora_adapter": slow})
-    with behind(engine, policy=LORA) as front, ThreadPoolExecutor() as threads:
-        load(front)
-        assert unload(front).status_code == 200
-        assert names(front) == [NAME]
-        # The same name comes after the unload, not before it.
-        again = threads.submit(load, front)
-        wait_for(lambda: not again.done(), "it waits")
-        assert engine.of("/load_lora_adapter") == [{"lora_name": "a", "lora_path": "/adapters/a"}]
-        finish.set()
-        assert again.result(PATIENCE).status_code == 200
-        assert names(front) == [NAME, "a"]
-
-
 def test_of_two_loads_of_a_name_at_once_one_is_refused() -> None:
     engine = accepting()
     with behind(engine, policy=LORA) as front, ThreadPoolExecutor() as threads:
@@ -166,3 +308,29 @@ def test_locks_are_forgotten() -> None:
         assert adapters._waiting == {}
 
     asyncio.run(change())
+
+
+def test_an_engine_that_was_silent_brings_back_nothing_that_was_unloaded() -> None:
+    adapters = Adapters({"start": "/start"})
+    old, new = (adapters.fresh("a", path) for path in ("/old", "/new"))
+    adapters.put("a", old)
+    with adapters.serving():
+        assert adapters.use("a") == old.inside
+        adapters.put("a", new)
+        unloaded: list[str] = []
+        adapters.retire(old, lambda: unloaded.append(old.inside))
+        adapters.retire(adapters.take("start"), lambda: unloaded.append("start"))
+        assert unloaded == ["start"]
+        adapters.reset({old.inside: "/old", new.inside: "/new", "start": "/start"})
+        assert {name: adapters[name] for name in adapters} == {"a": "/new"}
+    assert unloaded == ["start", old.inside]
+    adapters.retired(old, gone=False)
+    adapters.retired(Adapter("start", ""), gone=False)
+    adapters.reset({old.inside: "/old", "start": "/start"})
+    assert {name: adapters[name] for name in adapters} == {"start": "/start"}
+
+
+def test_a_name_of_the_start_may_look_like_one_of_ours() -> None:
+    adapters = Adapters({"a#1": ""})
+    adapters.reset({"a#1": "/one", "a#2": "/two"})
+    assert {name: adapters[name] for name in adapters} == {"a#1": "/one", "a": "/two"}

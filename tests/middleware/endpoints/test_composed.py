@@ -125,6 +125,17 @@ def test_generative_scoring_is_the_first_labels_probability() -> None:
         assert len(engine.of("/v1/score")) == 1
 
 
+@pytest.mark.parametrize(("query", "items"), [("", [""]), ([], [[]]), ([], [[5], []]), ("", ["a", ""])])
+def test_a_score_of_no_tokens_at_all_never_reaches_sglang(query: Any, items: Any) -> None:
+    engine = Sglang(answers={"/tokenize": tokenized, "/v1/score": scored})
+    with behind(engine, policy=Switched(vocab_size=49152)) as front:
+        body = {"query": query, "items": items, "label_token_ids": [1]}
+        answer = front.post("/generative_scoring", json=body)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (400, "The decoder prompt cannot be empty")
+        assert front.post("/generative_scoring", json={**body, "query": [5]}).status_code == 200
+    assert len(engine.of("/v1/score")) == 1
+
+
 @pytest.fixture
 def with_files(tmp_path: Path) -> Iterator[Served]:
     words = {"Hello": 19556, "Ġworld": 905}
@@ -173,6 +184,27 @@ def test_which_ids_are_detokenized(tokens: Any, status: int) -> None:
     with behind(Sglang(answers={"/detokenize": {"text": "x"}})) as front:
         answer = front.post("/detokenize", json={"tokens": tokens})
         assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize(("path", "name"), [("/detokenize", "tokens"), ("/generative_scoring", "label_token_ids")])
+def test_a_list_of_anything_but_plain_ids_is_read_one_by_one_up_to_a_bound(path: str, name: str) -> None:
+    engine = Sglang(answers={"/detokenize": {"text": "x"}, "/v1/score": scored})
+    with behind(engine, policy=Switched(vocab_size=49152)) as front:
+        body = {"query": [5], "items": [[6]]}
+        item: Any
+        for item in ("1", "x", [], None):
+            answer = front.post(path, json={**body, name: [item] * 1_000_000})
+            assert answer.status_code == 400
+            words = answer.json()["error"]["message"]
+            assert "plain token ids" in words or "more than 500000 lists" in words
+        wrong = front.post(path, json={**body, name: ["x"] * 30_000}).json()["error"]
+        assert wrong["message"].startswith("30000 validation errors:")
+        assert wrong["message"].endswith("...and 29990 more errors")
+        assert front.post(path, json={**body, name: ["5"] * 30_000}).status_code == 200
+        many = list(range(40_000)) * 5
+        assert front.post(path, json={**body, name: many}).status_code == 200
+    asked = engine.of("/detokenize" if path == "/detokenize" else "/v1/score")
+    assert [each[name] for each in asked] == [[5] * 30_000, many]
 
 
 def test_a_chat_is_tokenized_as_a_chat_request_is_seen() -> None:

@@ -27,7 +27,7 @@ TOLD = {
     "version": "0.5.23",
 }
 # Without the switch they are answered in another way.
-THERE = ("/v1/responses/{id}", "/v1/responses/{id}/cancel")
+THERE = ("/v1/responses", "/v1/responses/{id}", "/v1/responses/{id}/cancel")
 SECRETS = ("sk-engine", "sk-admin", "sk-one", "p4ss", "hf_x")
 
 
@@ -114,7 +114,7 @@ def test_switched_off_nothing_of_it_exists() -> None:
     with behind(Sglang()) as front:
         for route in ROUTES:
             if route.path not in THERE and route.when is not None and not route.when(Policy()):
-                answer = front.client.request(route.methods[0], route.path.replace("{adapter_name}", "a"))
+                answer = front.client.request(route.methods[0], route.path.replace("{adapter_name:path}", "a"))
                 assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"}), route.path
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from middleware.fields.chat import CHAT
 from middleware.fields.completions import COMPLETIONS
-from middleware.fields.others import MESSAGES
 from middleware.fields.record import Table
 from middleware.fields.responses import RESPONSES
 from tests.middleware.fields.editing import edit, error, passes
@@ -81,8 +80,6 @@ def test_the_servers_defaults_are_held_against_the_bounds() -> None:
         (CHAT, {"min_tokens": -1}, "min_tokens must be greater than or equal to 0, got -1."),
         (COMPLETIONS, {"min_tokens": 17}, "min_tokens must be less than or equal to max_tokens=16, got 17."),
         (RESPONSES, {"max_output_tokens": 0}, "max_tokens must be at least 1, got 0."),
-        (MESSAGES, {"max_tokens": 0}, "max_tokens must be positive"),
-        (MESSAGES, {"temperature": 3}, "temperature must be in [0, 2], got 3.0."),
     ],
 )
 def test_the_length_of_an_answer(table: Table, body: dict[str, Any], words: str) -> None:

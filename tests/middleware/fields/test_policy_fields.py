@@ -9,9 +9,9 @@ import pytest
 from middleware.fields.chat import CHAT
 from middleware.fields.completions import COMPLETIONS
 from middleware.fields.edit import Editor
-from middleware.fields.others import COUNTED, DECISIONS, MESSAGES, TOKENIZE
+from middleware.fields.others import DECISIONS, TOKENIZE
 from middleware.fields.record import Table
-from middleware.fields.responses import RESPONSES
+from middleware.fields.responses import RESPONSES, STORED
 from middleware.policy import Policy
 from tests.middleware.fields.editing import edit, error
 from tests.middleware.fields.serving import bound
@@ -25,11 +25,6 @@ def test_defaults_are_put_where_the_client_set_nothing(table: Table) -> None:
     assert edit(table, {"user": "u"}, sampling_defaults=DEFAULTS) == {"user": "u", **AS_SENT}
     set_by_client = {"temperature": 0, "top_p": None, "top_k": 5}
     assert edit(table, set_by_client, sampling_defaults=DEFAULTS) == {**AS_SENT, "temperature": 0, "top_k": 5}
-
-
-def test_anthropics_requests_carry_three_of_them() -> None:
-    assert edit(MESSAGES, {}, sampling_defaults=DEFAULTS) == {"temperature": 0.6, "top_p": 0.9, "top_k": -1}
-    assert edit(COUNTED, {}, sampling_defaults=DEFAULTS) == {}
 
 
 def test_a_prompt_beside_defaults_keeps_its_bytes() -> None:
@@ -60,10 +55,9 @@ def test_a_prompt_beside_defaults_keeps_its_bytes() -> None:
         (COMPLETIONS, {}, {"max_new_tokens": 5}, {"max_tokens": 5}),
         (COMPLETIONS, {"max_tokens": 60}, {"max_new_tokens": 50}, {"max_tokens": 50}),
         (COMPLETIONS, {}, {"sampling_defaults": {"max_tokens": 50}}, {"max_tokens": 16}),
-        (RESPONSES, {}, {"max_new_tokens": 50}, {"max_output_tokens": 52}),
-        (RESPONSES, {"max_output_tokens": 60}, {"max_new_tokens": 50}, {"max_output_tokens": 52}),
-        (MESSAGES, {"max_tokens": 60}, {"max_new_tokens": 50}, {"max_tokens": 50}),
-        (MESSAGES, {}, {"max_new_tokens": 50}, {}),
+        (RESPONSES, {}, {"max_new_tokens": 50}, {"max_output_tokens": 50}),
+        (STORED, {}, {"max_new_tokens": 50}, {"max_output_tokens": 52}),
+        (STORED, {"max_output_tokens": 60}, {"max_new_tokens": 50}, {"max_output_tokens": 52}),
     ],
 )
 def test_the_length_of_an_answer(
@@ -81,7 +75,7 @@ UNTRUSTED = {
 }
 
 
-@pytest.mark.parametrize("table", [CHAT, TOKENIZE, DECISIONS, RESPONSES], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [CHAT, TOKENIZE, DECISIONS, RESPONSES, STORED], ids=lambda table: table.name)
 def test_an_untrusted_template_is_refused_as_recorded(table: Table) -> None:
     assert error(table, {"chat_template_kwargs": {"chat_template": "x"}}) == UNTRUSTED
     assert error(table, {"chat_template_kwargs": {"chat_template": ""}}) == UNTRUSTED
@@ -104,7 +98,7 @@ def test_a_template_of_its_own_field(table: Table) -> None:
     assert edit(table, in_kwargs, **trusted) == in_kwargs
 
 
-@pytest.mark.parametrize("table", [CHAT, RESPONSES], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [CHAT, RESPONSES, STORED], ids=lambda table: table.name)
 def test_arguments_for_the_processor_as_recorded(table: Table) -> None:
     assert error(table, {"mm_processor_kwargs": {"a": 1}}) == {
         "message": "Per-request mm_processor_kwargs are disabled by default because they can change multimodal "
@@ -118,7 +112,7 @@ def test_arguments_for_the_processor_as_recorded(table: Table) -> None:
     nothing: dict[str, Any] = {"mm_processor_kwargs": {}, "media_io_kwargs": None}
     assert edit(table, nothing) in ({}, {"mm_processor_kwargs": {}})
     given = {"mm_processor_kwargs": {"a": 1}}
-    if table is RESPONSES:
+    if table is STORED:
         assert "not supported" in error(table, given, trust_request_mm_kwargs=True)["message"]
     else:
         assert edit(table, given, trust_request_mm_kwargs=True) == given
@@ -151,9 +145,9 @@ def test_an_effort_becomes_the_templates(body: dict[str, Any], sent: dict[str, A
 
 def test_an_effort_of_responses() -> None:
     body = {"reasoning": {"effort": "medium", "summary": "auto"}}
-    assert edit(RESPONSES, body, reasoning_effort_map=MAP) == {"reasoning": {"effort": "low", "summary": "auto"}}
+    assert edit(STORED, body, reasoning_effort_map=MAP) == {"reasoning": {"effort": "low", "summary": "auto"}}
     for reasoning in ({}, {"effort": None}, {"effort": "max"}):
-        assert edit(RESPONSES, {"reasoning": reasoning}, reasoning_effort_map=MAP) == {"reasoning": reasoning}
+        assert edit(STORED, {"reasoning": reasoning}, reasoning_effort_map=MAP) == {"reasoning": reasoning}
 
 
 FORCED = {"include_usage": True, "continuous_usage_stats": True}

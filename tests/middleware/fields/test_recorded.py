@@ -14,7 +14,6 @@ from middleware.errors import Refused
 from middleware.fields.chat import CHAT
 from middleware.fields.completions import COMPLETIONS
 from middleware.fields.edit import Editor
-from middleware.fields.others import MESSAGES
 from middleware.fields.responses import RESPONSES
 from middleware.policy import Policy
 from tests.middleware.fields.serving import Recorded, bound
@@ -23,7 +22,6 @@ TABLES = {
     "/v1/chat/completions": CHAT,
     "/v1/completions": COMPLETIONS,
     "/v1/responses": RESPONSES,
-    "/v1/messages": MESSAGES,
 }
 EXCHANGES = json.loads((Path(__file__).parent / "recorded.json").read_text())
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from middleware.fields.chat import CHAT as REAL_CHAT
 from middleware.fields.edit import Editor
 from middleware.fields.record import Table, rename
 from middleware.fields.told import Kind, Told, told
@@ -92,3 +93,9 @@ def test_an_id_of_sglangs_that_a_client_sends_is_not_sent_on(body: bytes) -> Non
     sent = editor.close(draft)
     assert json.loads(sent)["rid"] == "ours"
     assert sent.count(b'"rid"') == 1
+
+
+def test_tokens_that_end_an_answer_are_known_however_they_are_written() -> None:
+    editor = Editor(bound(REAL_CHAT), frozenset())
+    draft = editor.open(b'{"messages":[{"role":"user","content":"a"}],"stop_token_ids":["7042", 5.0]}')
+    assert draft.told.stop_token_ids == {7042, 5}

@@ -140,6 +140,19 @@ def test_a_long_conversation_is_rendered_like_a_short_one(asked: Asked) -> None:
     assert asked.shown() == "hi\n>"
 
 
+@pytest.mark.parametrize("header", ["x-anthropic-billing-header: v1", "\\u0078-anthropic-billing-header: v1"])
+def test_a_long_text_is_looked_at_as_far_as_it_says_who_renders(header: str, asked: Asked) -> None:
+    """Which vLLM leaves out of a system's message, written in whatever way."""
+    plain = {"role": "system", "content": "a" * 100_000}
+    asked.chat(plain, HI)
+    assert asked.sent()["messages"] == [plain, HI]
+    assert not asked.engine.of(TOKENIZE)
+    body = json.dumps({"messages": [{"role": "system", "content": "HEADER\n" + "a" * 100_000}, HI]})
+    content = body.replace("HEADER", header)
+    asked.front.post(CHAT, content=content, headers={"content-type": "application/json"})
+    assert len(asked.engine.of(TOKENIZE)) == 1
+
+
 def test_what_the_template_refuses_is_refused_in_its_words(tmp_path: Path) -> None:
     template = "{% if tools %}{{ raise_exception('no tools here') }}{% endif %}{{ messages[0].content }}"
     with asking(model_folder(tmp_path, template)) as asked:
@@ -178,3 +191,85 @@ def test_what_strip_params_names_is_no_part_of_the_prompt(folder: Path) -> None:
     with behind(engine, policy=policy, strip_params=frozenset({"tools"})) as front:
         assert Asked(front, engine).chat(tools=[TOOL]).status_code == 200
         assert "input_ids" not in engine.of(CHAT)[-1]
+
+
+LAST = {"role": "assistant", "content": "The capital"}
+
+
+def _deltas(answer: Any) -> list[dict[str, Any]]:
+    lines = [line[6:] for line in answer.text.splitlines() if line.startswith("data: {")]
+    return [choice["delta"] for line in lines for choice in json.loads(line)["choices"]]
+
+
+def test_an_echo_is_the_last_message_before_what_goes_on_from_it(asked: Asked) -> None:
+    fields = {"echo": True, "add_generation_prompt": False, "continue_final_message": True}
+    assert asked.chat(HI, LAST, **fields).json()["choices"][0]["message"]["content"] == "The capitala"
+    deltas = _deltas(asked.chat(HI, LAST, stream=True, **fields))
+    assert deltas[:3] == [{"role": "assistant", "content": ""}, {"content": "The capital"}, {"content": "a"}]
+    parts = {"role": "assistant", "content": [{"type": "text", "text": "x"}, {"type": "text", "text": "y"}]}
+    assert asked.chat(HI, parts, echo=True).json()["choices"][0]["message"]["content"] == "x\nya"
+
+
+def test_nobody_elses_message_is_echoed(asked: Asked) -> None:
+    assert asked.chat(HI, echo=True).json()["choices"][0]["message"]["content"] == "a"
+    assert _deltas(asked.chat(HI, echo=True, stream=True))[1] == {"content": "a"}
+
+
+def test_the_prompts_text_is_told_whole_and_with_the_role(asked: Asked) -> None:
+    assert asked.chat(HI, return_prompt_text=True).json()["prompt_text"] == "user:hi\n>"
+    assert asked.chat(HI).json()["prompt_text"] is None
+    answer = asked.chat(HI, return_prompt_text=True, stream=True)
+    assert json.loads(answer.text.splitlines()[0][6:])["prompt_text"] == "user:hi\n>"
+
+
+def test_the_text_of_a_prompt_that_sglang_renders_is_not_to_be_had(asked: Asked) -> None:
+    answer = asked.chat({"role": "user", "content": [IMAGE]}, return_prompt_text=True)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "return_prompt_text")
+
+
+def test_parts_of_the_newer_api_are_texts(asked: Asked) -> None:
+    for kind in ("input_text", "output_text"):
+        asked.chat({"role": "user", "content": [{"type": kind, "text": "hi"}]})
+        assert asked.shown() == "user:hi\n>"
+
+
+TOKENIZER = {
+    "decoder": {"type": "ByteLevel"},
+    "model": {"vocab": {"a": 64, "Ġb": 65, "Ċ": 66}},
+    "added_tokens": [{"id": 2, "content": "<|end|>"}],
+}
+
+
+def _scored(body: Any) -> Any:
+    """A stream of one token with log probabilities."""
+    top = [{"token": "a", "bytes": [97], "logprob": -1.0}, {"token": " b", "bytes": [32, 98], "logprob": -2.0}]
+    scores = {"content": [{**top[0], "top_logprobs": top}]}
+    head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    choice = {"index": 0, "delta": {"content": "a"}, "logprobs": scores, "finish_reason": None, "matched_stop": None}
+    content = b"data: %b\n\ndata: [DONE]\n\n" % json.dumps({**head, "choices": [choice]}).encode()
+    start = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    return start + b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
+
+
+def test_a_streams_tokens_are_told_as_ids_by_their_bytes(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text(json.dumps(TOKENIZER))
+    with asking(folder, sglang(**{CHAT: _scored})) as asked:
+        answer = asked.chat(HI, stream=True, logprobs=True, top_logprobs=2, return_tokens_as_token_ids=True)
+    [token] = json.loads(answer.text.splitlines()[0][6:])["choices"][0]["logprobs"]["content"]
+    assert (token["token"], token["bytes"]) == ("token_id:64", [97])
+    assert [top["token"] for top in token["top_logprobs"]] == ["token_id:64", "token_id:65"]
+    assert bytes(token["top_logprobs"][1]["bytes"]) == b"token_id:65"
+
+
+def test_without_a_tokenizer_of_bytes_a_stream_cannot_have_them(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text(json.dumps({**TOKENIZER, "decoder": {"type": "Metaspace"}}))
+    with asking(folder) as asked:
+        fields = {"logprobs": True, "return_tokens_as_token_ids": True}
+        answer = asked.chat(HI, stream=True, **fields)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "return_tokens_as_token_ids")
+        assert asked.chat(HI, **fields).status_code == 200
+
+
+def test_a_stream_cannot_tell_the_versions_of_the_weights(asked: Asked) -> None:
+    answer = asked.chat(HI, stream=True, return_weight_versions=True)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "return_weight_versions")

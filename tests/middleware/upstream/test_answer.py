@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from middleware.upstream import BadResponse, Exchange, Pool, UpstreamClosed
+from middleware.upstream import BadResponse, Exchange, Pool, UpstreamClosed, UpstreamError
 from middleware.upstream.connection import HEAD_LIMIT
 from tests.middleware.upstream.playing import GET, OK, answering, fetch, play
 from tests.middleware.upstreams import read_head
@@ -170,3 +170,89 @@ def test_a_slow_reader_stops_the_server_and_loses_nothing() -> None:
         exchange.close()
 
     play(script, test)
+
+
+def test_what_is_poured_arrives_piece_by_piece_and_the_last_is_left_to_be_read() -> None:
+    poured: list[bytes] = []
+
+    def sink(data: bytes) -> bool:
+        poured.append(data)
+        return True
+
+    async def test(pool: Pool) -> None:
+        exchange = Exchange(pool)
+        await exchange.open(GET)
+        answer = await exchange.answer()
+        await answer.pour(sink)
+        last = await answer.read()
+        assert b"".join(poured) + last == b"onetwothree"
+        assert poured[:2] == [b"one", b"two"]
+        assert await answer.read() == b""
+        exchange.close()
+        assert pool.idle_count == 1
+
+    play(answering(CHUNKED, b"3\r\none\r\n", b"3\r\ntwo\r\n", b"5\r\nthree\r\n0\r\n\r\n"), test)
+
+
+def test_a_sink_that_takes_no_more_stops_the_server_until_it_goes_on() -> None:
+    sent = got = 0
+    size = 64 * 1024 * 1024
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
+        for _ in range(size // 65536):
+            writer.write(b"x" * 65536)
+            await writer.drain()
+            sent += 65536
+
+    async def test(pool: Pool) -> None:
+        nonlocal got
+        exchange = Exchange(pool)
+        await exchange.open(GET)
+        answer = await exchange.answer()
+
+        full = True
+
+        def sink(data: bytes) -> bool:
+            nonlocal got
+            got += len(data)
+            return not full
+
+        pouring = asyncio.create_task(answer.pour(sink))
+        before = -1
+        while before != sent:
+            before = sent
+            await asyncio.sleep(0.2)
+        assert sent < size // 2
+        full = False
+        answer.go_on()
+        await pouring
+        while data := await answer.read():
+            got += len(data)
+        assert got == size
+        exchange.close()
+
+    play(script, test)
+
+
+@pytest.mark.parametrize("end", [b"", b"zz\r\n"])
+def test_an_answer_that_breaks_while_it_is_poured_raises(end: bytes) -> None:
+    poured: list[bytes] = []
+
+    def sink(data: bytes) -> bool:
+        poured.append(data)
+        return True
+
+    async def test(pool: Pool) -> None:
+        exchange = Exchange(pool)
+        await exchange.open(GET)
+        answer = await exchange.answer()
+        with pytest.raises(UpstreamError):
+            await answer.pour(sink)
+        assert poured == [b"one"]
+        exchange.close()
+        assert pool.idle_count == 0
+
+    play(answering(CHUNKED, b"3\r\none\r\n", end, close=True), test)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from middleware.upstream import Aborted, Exchange, Pool, UpstreamClosed
+from middleware.upstream import Aborted, Exchange, NoAnswer, Pool, UpstreamClosed
 from middleware.upstream import exchange as exchange_module
 from tests.middleware.upstream.playing import GET, OK, answering, fetch, play, until
 from tests.middleware.upstreams import Script, read_head
@@ -149,6 +149,50 @@ def test_writing_waits_for_a_slow_server_and_an_early_answer_ends_the_waiting() 
         exchange.close()
         uploading.cancel()
         assert pool.idle_count == 0
+
+    play(script, test)
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+def test_a_server_that_never_begins_to_answer_has_a_deadline(used_before: bool) -> None:
+    """Sent once only, whatever connection it was sent on."""
+    seen: list[bytes] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await read_head(reader):
+            seen.append(head)
+            if used_before and len(seen) == 1:
+                writer.write(OK)
+                await writer.drain()
+
+    async def test(pool: Pool) -> None:
+        if used_before:
+            await fetch(pool)
+        exchange = Exchange(pool)
+        await exchange.open(GET)
+        with pytest.raises(NoAnswer, match=r"within 0\.1 s"):
+            await exchange.answer(within=0.1)
+        exchange.close()
+        assert len(seen) == 1 + used_before
+        assert pool.idle_count == 0
+
+    play(script, test)
+
+
+def test_a_deadline_is_for_the_beginning_of_an_answer_alone() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
+        await asyncio.sleep(0.8)
+        writer.write(b"ok")
+        await reader.read()
+
+    async def test(pool: Pool) -> None:
+        exchange = Exchange(pool)
+        await exchange.open(GET)
+        answer = await exchange.answer(within=0.5)
+        assert await answer.read() == b"ok"
+        exchange.close()
 
     play(script, test)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
+import uvloop
 
 from middleware.upstream import ConnectFailed, Exchange, Pool
 from tests.middleware.serving import free_port
 from tests.middleware.upstream.playing import GET, OK, answering, fetch, play, until
-from tests.middleware.upstreams import read_head
+from tests.middleware.upstreams import read_head, scripted
 
 
 def test_a_connection_is_used_again() -> None:
@@ -154,3 +156,19 @@ def test_tokens_are_not_held_back() -> None:
         connection.abort()
 
     play(answering(OK), test)
+
+
+def test_a_server_on_a_unix_socket_is_asked_as_one_on_tcp(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+
+    async def main() -> None:
+        async with scripted(answering(OK), path):
+            pool = Pool.unix(str(path))
+            for _ in range(2):
+                assert (await fetch(pool))[1] == b"ok"
+            assert pool.idle_count == 1
+            pool.close()
+            with pytest.raises(ConnectFailed, match=f"no connection to {path}x"):
+                await Pool.unix(f"{path}x").connect()
+
+    uvloop.run(main())

@@ -92,5 +92,5 @@ def test_is_refused(words: list[str], message: str, make_plan: MakePlan) -> None
 def test_an_adapter_that_sglang_cannot_load_is_refused_by_its_name(make_plan: MakePlan) -> None:
     words = ("serve", "m", *ON, "--lora-modules", "whole=/whole", "half=/half")
     with pytest.raises(Refused, match="SGLang cannot load 'half': it has weights for q_proj and none for v_proj"):
-        make_plan(*words, half_adapters={"/half": "v_proj"})
-    assert "--lora-paths" in values(make_plan(*words, half_adapters={}))
+        make_plan(*words, unfit_adapters={"/half": "it has weights for q_proj and none for v_proj"})
+    assert "--lora-paths" in values(make_plan(*words, unfit_adapters={}))

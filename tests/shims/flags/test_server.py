@@ -78,7 +78,6 @@ def test_the_middleware_is_told(words: list[str], expected: dict[str, object], m
         (["--grpc-port", "50051"], "HTTP only"),
         (["--tokens-only"], "not served"),
         (["--enable-scale-out"], "not served"),
-        (["--anthropic-disabled-thinking-effort", "low"], "no such setting"),
         (["--enable-per-request-metrics", "--disable-log-stats"], "vLLM refuses"),
         (["--ssl-keyfile", "/k"], "without --ssl-certfile"),
         (["--ssl-certfile", "/a\nb"], "line break"),
@@ -102,6 +101,11 @@ def test_what_guards_the_server_cannot_be_waived(words: list[str], make_plan: Ma
     env = {"VLLM_SHIM_UNSUPPORTED": "warn", "VLLM_SHIM_IGNORE_FLAGS": words[0]}
     with pytest.raises(Refused):
         make_plan("serve", "m", *words, env=env)
+
+
+def test_the_effort_of_requests_without_thoughts_is_the_middlewares_to_ask_for(make_plan: MakePlan) -> None:
+    made = make_plan("serve", "m", "--anthropic-disabled-thinking-effort", "low")
+    assert made.policy.disabled_thinking_effort == "low"
 
 
 def test_no_middleware_is_nothing_to_refuse(make_plan: MakePlan) -> None:
@@ -183,7 +187,7 @@ def test_without_tls_nothing_speaks_of_it(make_plan: MakePlan) -> None:
 def test_health_and_metrics_are_known_below_the_root_path_too(make_plan: MakePlan) -> None:
     text = render_config.render(make_plan("serve", "m", "--root-path", "/api"))["haproxy.cfg"]
     assert "acl health path '/health' '/api/health'\n" in text
-    assert "use_backend metrics if { path '/metrics' '/api/metrics' }\n" in text
+    assert "use_backend metrics if { path '/metrics' '/metrics/' '/api/metrics' '/api/metrics/' }\n" in text
 
 
 @pytest.mark.parametrize(
