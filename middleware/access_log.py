@@ -45,6 +45,7 @@ class AccessLog:
             self._stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
         if not self._lines:
             asyncio.get_running_loop().call_soon(self.flush)
+        client = client.removeprefix("::ffff:")  # haproxy's word for an IPv4 client on a socket for both.
         stamp = f"{self._stamp},{int((now - second) * 1000):03d}"
         self._lines.append(f'{stamp} INFO {client} - "{method} {path} HTTP/{version}" {status}\n')
 

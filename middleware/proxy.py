@@ -78,7 +78,7 @@ class Proxy:
 
         try:
             more, draft = await self._open(exchange, scope, receive, route, here=client is not None and client.sent_all)
-            if client is not None and client.sent_all:
+            if client is not None and not more:
                 client.when_gone(exchange.abort)
             else:
                 attendant = asyncio.create_task(attend(receive, exchange, more=more))

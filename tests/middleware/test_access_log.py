@@ -44,6 +44,11 @@ def test_a_line_is_as_loggings_and_without_its_query() -> None:
     assert re.fullmatch(pattern, text)
 
 
+def test_a_client_is_told_as_it_is_known() -> None:
+    [text] = told(("::ffff:1.2.3.4:0", "GET", "/a", "1.1", 200), ("[::1]:5", "GET", "/b", "1.1", 200))
+    assert re.findall(r"INFO (\S+) -", text) == ["1.2.3.4:0", "[::1]:5"]
+
+
 def test_all_of_a_turn_is_written_at_once_and_in_order() -> None:
     [text] = told(*(("c", "GET", f"/{number}", "1.1", 200) for number in range(3)))
     assert re.findall(r"GET /(\d)", text) == ["0", "1", "2"]

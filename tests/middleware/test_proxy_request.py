@@ -8,12 +8,14 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from middleware import intake
 from middleware.policy import Policy
+from middleware.upstream import Connection, Pool
 from tests.middleware.serving import PATIENCE, Served, middleware
 from tests.middleware.upstreams import hostile
 from tests.middleware.wire import REQUESTS, head_of
@@ -217,3 +219,28 @@ def test_a_body_is_sent_on_while_it_comes() -> None:
 
         headers = {"content-length": "9", "content-type": "multipart/form-data; boundary=x"}
         assert front.post("/v1/audio/transcriptions", content=content(), headers=headers).text == "ok"
+
+
+def test_the_rest_of_a_body_is_sent_on_though_it_came_while_we_connected(
+    front: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = Pool.connect
+
+    async def slowly(pool: Pool) -> Connection:
+        await asyncio.sleep(0.3)
+        return await connect(pool)
+
+    monkeypatch.setattr(Pool, "connect", slowly)
+    with socket.create_connection(("127.0.0.1", front.port), timeout=PATIENCE) as sock:
+        sock.sendall(
+            head_of(
+                f"POST {AS_IT_COMES} HTTP/1.1", "content-type: multipart/form-data; boundary=x",
+                "content-length: 2000", "x-standin: echo", "connection: close",
+            )
+            + b"a" * 1000
+        )  # fmt: skip
+        time.sleep(0.1)
+        sock.sendall(b"b" * 1000)
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["length"] == 2000

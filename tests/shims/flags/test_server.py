@@ -118,6 +118,7 @@ def test_no_middleware_is_nothing_to_refuse(make_plan: MakePlan) -> None:
     [
         ["--sse-keep-alive-interval", "0"],
         ["--no-return-tokens-as-token-ids"],
+        ["--return-tokens-as-token-ids"],
         ["--fingerprint-mode", "full"],
         ["--fingerprint-mode", "none"],
         ["--fingerprint-mode", "hash"],
@@ -130,11 +131,6 @@ def test_no_middleware_is_nothing_to_refuse(make_plan: MakePlan) -> None:
 )
 def test_what_is_as_in_vllm_is_silent(words: list[str], make_plan: MakePlan) -> None:
     assert make_plan("serve", "m", *words).warnings == ()
-
-
-def test_a_flag_that_is_followed_by_half_says_so(make_plan: MakePlan) -> None:
-    (warning,) = make_plan("serve", "m", "--return-tokens-as-token-ids").warnings
-    assert "in the streams of chat" in warning
 
 
 def test_sglang_must_count_what_it_had_in_its_cache(make_plan: MakePlan) -> None:
