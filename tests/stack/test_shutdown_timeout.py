@@ -26,14 +26,13 @@ def streaming(server: Server) -> tuple[threading.Thread, list[str]]:
             client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer,
         ):
             try:
-                lines.extend(line for line in answer.iter_lines() if line)
+                lines.extend(filter(None, answer.iter_lines()))
             except httpx.TransportError:
                 lines.append("cut")
 
     thread = threading.Thread(target=read)
     thread.start()
-    engine = f"http://127.0.0.1:{server.port + 1}/_stats"
-    wait_for(lambda: httpx.get(engine, trust_env=False).json()["active"] == 2, "the request at the engine")
+    wait_for(lambda: lines, "the first event of the stream")
     return thread, lines
 
 
