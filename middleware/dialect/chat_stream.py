@@ -64,7 +64,7 @@ class ChatStream(Events):
         self._usages: dict[int, Mapping[str, Any]] = {}
 
     def edited(self, event: bytes) -> bytes:
-        if self._shapes.learned and (retold := self._shapes.retell(event)) is not None:
+        if (retold := self._shapes.retell(event)) is not None:
             return retold
         if event == DONE:
             return self.held() + event + END

@@ -39,7 +39,7 @@ class CompletionStream(Events):
         self._pieces = Pieces(told, voice) if told.target else None
 
     def edited(self, event: bytes) -> bytes:
-        if self._shapes.learned and (retold := self._shapes.retell(event)) is not None:
+        if (retold := self._shapes.retell(event)) is not None:
             return retold
         told, pieces = self._told, self._pieces
         if event == DONE and pieces is not None and told.include_usage:

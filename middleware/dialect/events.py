@@ -39,6 +39,8 @@ class Events(abc.ABC):
 
     def feed(self, data: bytes) -> bytes:
         pending = self._pending
+        if not pending and not self._given_up and 0 <= data.find(END) == len(data) - len(END):
+            return self.edit(data[: -len(END)])  # One event, as nearly always.
         if pending:
             pending.append(data)
             self._size += len(data)

@@ -59,9 +59,9 @@ class Shapes:
             self._ours = ours + INDEX
 
     def retell(self, event: bytes) -> bytes | None:
-        end_of_id = event.find(b'"', ID_AT)
         head = self._head
-        if not event.startswith(head, end_of_id):
+        end_of_id = event.find(b'"', ID_AT)
+        if not head or not event.startswith(head, end_of_id):
             return None
         index_at = end_of_id + len(head)
         comma = event.find(b",", index_at)

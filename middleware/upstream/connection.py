@@ -14,6 +14,9 @@ from middleware.upstream.exceptions import Aborted, BadResponse, NoAnswer, Upstr
 
 # Unread bytes at which we stop reading from the server, so that a slow client slows the server and not our memory.
 HIGH_WATER = 64 * 1024
+# What the kernel holds for us, which is the most that one read brings. By itself it goes up to megabytes: five hundred
+# connections that had so much kept the event loop, and whoever asks for /health, waiting for seconds.
+ONE_READ = 64 * 1024
 # A status line and headers larger than this are not an answer of any engine.
 HEAD_LIMIT = 64 * 1024
 
@@ -80,6 +83,7 @@ class Connection(Answer, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's (0.23) are no instances of it.
         sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ONE_READ)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -100,7 +104,14 @@ class Connection(Answer, asyncio.Protocol):
                 return
         if self.status:
             if self._sink is not None and not self.complete:
-                self._hand_on()
+                pieces = self._pieces
+                if len(pieces) == 1:  # A chunk, as nearly always: the dearest lines of all.
+                    data = pieces.pop()
+                    self._buffered = 0
+                    if not self._sink(data):
+                        self._stop_reading()
+                else:
+                    self._hand_on()
                 return
             if self._buffered > HIGH_WATER:
                 self._stop_reading()
