@@ -17,7 +17,7 @@ CONTAINERS = 500_000
 
 
 class Draft:
-    __slots__ = ("added", "body", "changed", "deferred", "fields", "policy", "sent", "told", "wordy")
+    __slots__ = ("added", "body", "changed", "deferred", "fields", "policy", "sent", "texts", "told")
 
     def __init__(
         self, fields: dict[str, msgspec.Raw], policy: Policy, told: Told | None = None, body: bytes = b""
@@ -32,8 +32,8 @@ class Draft:
         self.told = told or Told()
         self.body = body
         self.changed = False
-        # Whether all that the messages hold is texts, which have no parts to be looked at.
-        self.wordy = False
+        # The messages, if they are in order as they are and all of them texts: without parts there is less to look at.
+        self.texts: list[dict[str, msgspec.Raw]] | None = None
         # Whether a field has come in that was not there.
         self.added = False
 

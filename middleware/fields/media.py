@@ -72,7 +72,7 @@ def in_vertex(draft: Draft) -> None:
 
 def _may_name(draft: Draft, name: str) -> bool:
     raw = draft.fields.get(name)
-    if raw is None or (name == MESSAGES and draft.wordy):
+    if raw is None or (name == MESSAGES and draft.texts is not None):
         return False
     text = bytes(raw)
     return _CONTENT in text or (_ESCAPE in text and _ESCAPED_ASCII.search(text) is not None)

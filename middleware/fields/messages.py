@@ -43,11 +43,12 @@ def conversation(draft: Draft) -> None:
     if not messages:
         raise bad_request("Cannot apply chat template to an empty conversation. Provide at least one message.")
     changed = False
-    draft.wordy = True
+    draft.texts = messages
     for place, message in enumerate(messages):
         changed |= _settle(message, place, draft)
     if changed:
         draft.replace(MESSAGES, messages)
+        draft.texts = None
 
 
 def _no_list(draft: Draft) -> None:
@@ -85,7 +86,7 @@ def _settle(message: Message, place: int, draft: Draft) -> bool:
     else:
         beginning = bytes(memoryview(content)[:1])
         if beginning == b"[":
-            draft.wordy = False
+            draft.texts = None
             parts = rewritten(content, name)
             if parts is not None:
                 message["content"] = parts

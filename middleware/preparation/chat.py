@@ -38,7 +38,6 @@ RENDERED = 8 * 1024
 USED_UP = frozenset({"documents", "chat_template"})
 
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_MESSAGES = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _EMPTY = {"role": "user", "content": ""}
 _CALL = {"id": "", "type": "function", "function": {"name": "", "arguments": "{}"}}
 
@@ -72,7 +71,7 @@ class Chats:
             self._own_ids(draft)
             return None
         if len(draft.body) > LOOKED_AT:
-            fields = skimmed(draft.sent) if draft.wordy else {}
+            fields = skimmed(draft.sent, draft.texts) if draft.texts is not None else {}
             return None if fields and not self._needs(draft, fields) else self._long(draft)
         fields = decoded(draft.sent)
         return self._rendered(draft, fields) if self._needs(draft, fields) else None
@@ -141,11 +140,11 @@ def decoded(sent: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
     return {**fields, MESSAGES: messages}
 
 
-def skimmed(sent: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
+def skimmed(sent: Mapping[str, msgspec.Raw], texts: Sequence[Mapping[str, msgspec.Raw]]) -> dict[str, Any]:
     """The same with long texts left out, which say nothing about who must render them. Empty where one might."""
     try:
         fields: dict[str, Any] = {name: msgspec.json.decode(sent[name]) for name in NAMES if name in sent}
-        messages = [_skimmed(message) for message in _MESSAGES.decode(sent[MESSAGES])]
+        messages = [_skimmed(message) for message in texts]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return {} if None in messages else {**fields, MESSAGES: messages}
