@@ -125,7 +125,7 @@ def create_app(settings: Settings) -> ASGIApp:
     answers = Answers(settings.policy)
     calls = Calls(pool)
     prompts = Prompts(settings.policy, model, calls)
-    watcher = Watcher(engine, pool, settings.ready_file, model, prompts.warm)
+    watcher = Watcher(engine, calls, settings.ready_file, model, prompts.warm)
     server = Server(model)
     table = tuple(_bound(route, server) for route in routes(settings))
 

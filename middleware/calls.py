@@ -42,6 +42,13 @@ class Calls:
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """The status and the body of the answer; a failure to get one is Refused."""
+        try:
+            return await self.fetch(method, path, body)
+        except UpstreamError as failure:
+            raise Refused(failed(failure)) from failure
+
+    async def fetch(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """The same, for who answers nobody: a failure is UpstreamError."""
         exchange = Exchange(self._pool)
         headers = [(b"content-type", b"application/json")] if body else []
         head = request_head(method, path.encode(), self._pool.authority, headers, length=len(body))
@@ -49,8 +56,6 @@ class Calls:
             await exchange.open(head, body)
             answer = await exchange.answer(within=QUICK.get(path))
             return answer.status, await whole(answer, ANSWER_LIMIT)
-        except UpstreamError as failure:
-            raise Refused(failed(failure)) from failure
         finally:
             exchange.close()
 

@@ -19,9 +19,8 @@ from middleware.model import Model
 from middleware.prompt.traits import Traits
 from middleware.settings import Settings
 
-# No limit on connections: with httpx's hundred, a hundred slow scrapes would hold up the next health check.
-# SGLang closes what was idle for 5 s (SGLANG_TIMEOUT_KEEP_ALIVE), and so would httpx: who then sends first loses the
-# call, and a check that is lost is an engine that is gone.
+# No limit on connections: with httpx's hundred, a hundred slow scrapes would hold up a change of adapters.
+# SGLang closes what was idle for 5 s (SGLANG_TIMEOUT_KEEP_ALIVE), and so would httpx: who then sends first loses.
 CONTROL_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
 
 # A chat's fields to the token ids that vLLM would show the model; None where SGLang's own rendering is as good.

@@ -13,20 +13,16 @@ from typing import Any
 
 import msgspec
 
-from middleware.calls import whole
+from middleware.calls import Calls
 from middleware.engine import Engine, State
-from middleware.headers import request_head
 from middleware.model import Model
-from middleware.upstream import Exchange, Pool, UpstreamError
+from middleware.upstream import UpstreamError
 
 log = logging.getLogger("middleware.watch")
 
 INTERVAL_SECONDS = 0.25
 # A busy engine is slow, not dead: while its connection stands, this is how long it may take to say so.
 PATIENCE_SECONDS = 10.0
-
-# Of an answer about the engine itself.
-ANSWER_LIMIT = 16 * 1024 * 1024
 
 _WAITING = frozenset({State.LOADING, State.GONE})
 
@@ -38,18 +34,18 @@ class _Models(msgspec.Struct):
 class Watcher:
     """`run` never ends by itself: a poll that goes wrong as nobody expected is logged, and the next one comes."""
 
-    __slots__ = ("_engine", "_model", "_pool", "_ready_file", "_warm")
+    __slots__ = ("_calls", "_engine", "_model", "_ready_file", "_warm")
 
     def __init__(
         self,
         engine: Engine,
-        pool: Pool,
+        calls: Calls,
         ready_file: Path | None,
         model: Model | None = None,
         warm: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._engine = engine
-        self._pool = pool
+        self._calls = calls
         self._ready_file = ready_file
         self._model = model
         self._warm = warm
@@ -76,14 +72,8 @@ class Watcher:
 
     async def _get(self, path: str) -> tuple[int, bytes]:
         """By the byte path's own client: four times a second httpx cost as much as the chunks of three streams."""
-        exchange = Exchange(self._pool)
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await exchange.open(request_head("GET", path.encode(), self._pool.authority, (), length=None))
-                answer = await exchange.answer()
-                return answer.status, await whole(answer, ANSWER_LIMIT)
-        finally:
-            exchange.close()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self._calls.fetch("GET", path)
 
     async def _first_models(self) -> None:
         """Routers read /v1/models once, when the pod becomes ready: ready must imply that it has something to say."""

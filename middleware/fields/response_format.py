@@ -9,6 +9,7 @@ from middleware.fields.draft import Draft
 from middleware.fields.kinds import BOOL, DICT, OBJECT, STR, Errors, FieldType, wrong
 from middleware.fields.params import no_kind
 from middleware.fields.structured import CONSTRAINTS
+from middleware.fields.typed import first
 
 _PLAIN = ("text", "json_object", "json_schema")
 
@@ -103,3 +104,6 @@ def tools_win(draft: Draft) -> None:
     for name in CONSTRAINTS:
         if name in draft.fields:
             draft.drop(name)
+
+
+RECORD = first("response_format", FORMAT, schema_given, "the same", then=settled)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from middleware import watch
+from middleware.calls import Calls
 from middleware.engine import Engine, State
 from middleware.upstream import Pool
 from middleware.watch import Watcher, leave_word
@@ -28,7 +29,7 @@ def watching(
         async with asyncio.timeout(PATIENCE), scripted(answering(answers)) as port:
             engine, pool = Engine(), Pool("127.0.0.1", port)
             try:
-                await test(Watcher(engine, pool, ready_file), engine)
+                await test(Watcher(engine, Calls(pool), ready_file), engine)
             finally:
                 pool.close()
 
@@ -52,7 +53,7 @@ def answering(answers: dict[bytes, bytes]) -> Script:
 def test_nobody_there_is_loading_as_long_as_it_was_never_ready() -> None:
     async def test() -> None:
         engine = Engine()
-        await Watcher(engine, Pool("127.0.0.1", free_port()), None).poll()
+        await Watcher(engine, Calls(Pool("127.0.0.1", free_port())), None).poll()
         assert engine.state is State.LOADING
         assert engine.why == "nothing answers on its port"
 
@@ -135,7 +136,7 @@ def test_it_goes_on_after_a_poll_that_failed_as_nobody_thought(
             raise IndexError
 
     async def test() -> None:
-        running = asyncio.create_task(Failing(Engine(), Pool("127.0.0.1", 1), None).run())
+        running = asyncio.create_task(Failing(Engine(), Calls(Pool("127.0.0.1", 1)), None).run())
         await third_time.wait()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -170,7 +171,7 @@ def test_a_connection_that_the_engine_may_be_about_to_close_is_not_used_for_a_ch
     async def main() -> None:
         async with asyncio.timeout(PATIENCE), scripted(once_a_connection) as port:
             engine = Engine()
-            watcher = Watcher(engine, pool := Pool("127.0.0.1", port), None)
+            watcher = Watcher(engine, Calls(pool := Pool("127.0.0.1", port)), None)
             await watcher.poll()
             await asyncio.sleep(3)
             await watcher.poll()

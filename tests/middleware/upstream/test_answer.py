@@ -141,35 +141,45 @@ def test_what_arrived_in_one_read_is_handed_over_in_one_piece() -> None:
     play(answering(CHUNKED + b"3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"), test)
 
 
-def test_a_slow_reader_stops_the_server_and_loses_nothing() -> None:
-    sent = 0
-    size = 64 * 1024 * 1024
+class Flood:
+    """A server that sends as fast as it is let."""
 
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent
+    SIZE = 64 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
-        for _ in range(size // 65536):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % self.SIZE)
+        for _ in range(self.SIZE // 65536):
             writer.write(b"x" * 65536)
             await writer.drain()
-            sent += 65536
+            self.sent += 65536
+
+    async def halted(self) -> None:
+        before = -1
+        while before != self.sent:
+            before = self.sent
+            await asyncio.sleep(0.2)
+        assert self.sent < self.SIZE // 2
+
+
+def test_a_slow_reader_stops_the_server_and_loses_nothing() -> None:
+    flood = Flood()
 
     async def test(pool: Pool) -> None:
         exchange = Exchange(pool)
         await exchange.open(GET)
         answer = await exchange.answer()
-        before = -1
-        while before != sent:  # Until the server has come to a halt.
-            before = sent
-            await asyncio.sleep(0.2)
-        assert sent < size // 2
+        await flood.halted()
         got = 0
         while data := await answer.read():
             got += len(data)
-        assert got == size
+        assert got == Flood.SIZE
         exchange.close()
 
-    play(script, test)
+    play(flood.script, test)
 
 
 def test_what_is_poured_arrives_piece_by_piece_and_the_last_is_left_to_be_read() -> None:
@@ -195,17 +205,8 @@ def test_what_is_poured_arrives_piece_by_piece_and_the_last_is_left_to_be_read()
 
 
 def test_a_sink_that_takes_no_more_stops_the_server_until_it_goes_on() -> None:
-    sent = got = 0
-    size = 64 * 1024 * 1024
-
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent
-        await read_head(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
-        for _ in range(size // 65536):
-            writer.write(b"x" * 65536)
-            await writer.drain()
-            sent += 65536
+    flood = Flood()
+    got = 0
 
     async def test(pool: Pool) -> None:
         nonlocal got
@@ -221,20 +222,16 @@ def test_a_sink_that_takes_no_more_stops_the_server_until_it_goes_on() -> None:
             return not full
 
         pouring = asyncio.create_task(answer.pour(sink))
-        before = -1
-        while before != sent:
-            before = sent
-            await asyncio.sleep(0.2)
-        assert sent < size // 2
+        await flood.halted()
         full = False
         answer.go_on()
         await pouring
         while data := await answer.read():
             got += len(data)
-        assert got == size
+        assert got == Flood.SIZE
         exchange.close()
 
-    play(script, test)
+    play(flood.script, test)
 
 
 @pytest.mark.parametrize("end", [b"", b"zz\r\n"])
