@@ -112,7 +112,7 @@ class Middleware:
         if path != "/" and path.endswith("/") and self._find(path.rstrip("/")) is not None:
             return without_slash(scope)
         if (header(scope["headers"], b"upgrade") or b"").lower() == b"websocket":
-            return error(501, f"WebSockets are not served, and {path} is none.", kind="NotImplementedError")
+            return error(501, f"WebSockets are not served, and {path} is none.")
         return not_found()
 
 

@@ -20,6 +20,7 @@ from middleware.errors import Refused, bad_request, bad_value, error
 from middleware.fields.told import Told
 from middleware.form import Form
 from middleware.headers import header
+from middleware.preparation.cut import Cut
 
 Inputs = list[str] | list[list[int]]
 _NO_DIMENSIONS = re.compile(r"matryoshka", re.IGNORECASE)
@@ -122,18 +123,12 @@ async def prepared(context: Context, given: Inputs, asked: Common) -> Inputs:
         ids = await tokens.of_texts(context.calls, texts, special=asked.special)
     limit = asked.truncate if asked.truncate != -1 else context.model.context_length
     if asked.truncate is not None and limit is not None:
-        ids = [_cut(item, limit, asked.side) for item in ids]
+        ids = [Cut(limit, asked.side)(item) for item in ids]
     for item in ids:
         if not item:
             raise bad_request("The decoder prompt cannot be empty")
         tokens.require_in_vocabulary(context, item)
     return ids
-
-
-def _cut(ids: list[int], limit: int, side: str) -> list[int]:
-    if len(ids) <= limit:
-        return ids
-    return ids[len(ids) - limit :] if side == "left" else ids[:limit]
 
 
 async def embed(context: Context, given: Inputs, asked: Common, encoding: str) -> Vectors:

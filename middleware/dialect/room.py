@@ -41,13 +41,10 @@ def fitted(draft: Draft, error: bytes) -> bool:
     return True
 
 
-def fit(draft: Draft, prompt: int, context: int, implied: int | None = None) -> None:
-    """The same, or Refused, before SGLang is asked; `implied` is the length of a request that sets none."""
+def fit(draft: Draft, prompt: int, context: int) -> None:
+    """The same, or Refused, before SGLang is asked."""
     _require_room(draft, prompt, context)
-    names = LENGTHS[draft.told.kind]
-    room = context - prompt
-    if not _lowered(draft, names, room) and implied is not None and implied > room:
-        draft.replace(names[-1], room)
+    _lowered(draft, LENGTHS[draft.told.kind], context - prompt)
 
 
 def fit_each(draft: Draft, prompts: Sequence[int], context: int, implied: int) -> list[int] | None:

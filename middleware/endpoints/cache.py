@@ -48,4 +48,4 @@ async def _post(context: Context, path: str) -> bool:
 
 
 def _not_served(what: str) -> Response:
-    return error(501, f"{what}.", kind="NotImplementedError")
+    return error(501, f"{what}.")

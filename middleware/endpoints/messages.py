@@ -23,7 +23,6 @@ from middleware.dialect.reply import JSON, STREAM
 from middleware.dialect.sentences import too_long
 from middleware.endpoints.invocations import CHAT
 from middleware.errors import Refused, bad_request, error
-from middleware.fields.draft import CONTAINERS
 from middleware.fields.kinds import FieldType
 from middleware.form import decoded
 from middleware.headers import header
@@ -72,8 +71,6 @@ async def _read(context: Context, request: Request, kind: FieldType) -> dict[str
     content = await whole_body(request.receive, headers, policy.max_request_body_bytes or BODY_LIMIT)
 
     def read() -> dict[str, Any]:
-        if len(content) > CONTAINERS and content.count(b"[") + content.count(b"{") > CONTAINERS:
-            raise bad_request(f"The request is made of more than {CONTAINERS} lists and objects.")
         asked = schema.taken(kind, decoded(content))
         for name in strip:
             asked.pop(name, None)

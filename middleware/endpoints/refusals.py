@@ -13,9 +13,9 @@ SCALE_OUT = "Scale-out endpoints are disabled. Restart vllm serve with --enable-
 
 async def scale_out(context: Context, request: Request) -> Response:
     """As vLLM without --enable-scale-out."""
-    return error(403, SCALE_OUT, kind="PermissionDeniedError")
+    return error(403, SCALE_OUT)
 
 
 async def not_served(context: Context, request: Request) -> Response:
     path = request.scope["path"]
-    return error(501, f"{path} is not served yet: SGLang runs behind this API.", kind="NotImplementedError")
+    return error(501, f"{path} is not served yet: SGLang runs behind this API.")

@@ -65,9 +65,7 @@ async def _strings(context: Context, numbers: list[int]) -> list[str]:
     try:
         known = await asyncio.to_thread(context.model.words)
     except NotHere as failure:
-        raise Refused(
-            error(501, f"return_token_strs is not available: {failure}", kind="NotImplementedError")
-        ) from failure
+        raise Refused(error(501, f"return_token_strs is not available: {failure}")) from failure
     return [known.get(number, "") for number in numbers]
 
 
@@ -94,7 +92,7 @@ async def tokenizer_info(context: Context, request: Request) -> Response:
     try:
         return JSONResponse(await asyncio.to_thread(_info, context.model.tokenizer_folder()))
     except NotHere as failure:
-        return error(501, f"The tokenizer's settings are not available: {failure}", kind="NotImplementedError")
+        return error(501, f"The tokenizer's settings are not available: {failure}")
 
 
 def _info(folder: Path) -> dict[str, Any]:

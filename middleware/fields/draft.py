@@ -17,7 +17,7 @@ CONTAINERS = 500_000
 
 
 class Draft:
-    __slots__ = ("added", "body", "changed", "deferred", "fields", "policy", "sent", "texts", "told")
+    __slots__ = ("added", "body", "changed", "deferred", "fields", "policy", "prompts", "sent", "texts", "told")
 
     def __init__(
         self, fields: dict[str, msgspec.Raw], policy: Policy, told: Told | None = None, body: bytes = b""
@@ -34,6 +34,7 @@ class Draft:
         self.changed = False
         # The messages, if they are in order as they are and all of them texts: without parts there is less to look at.
         self.texts: list[dict[str, msgspec.Raw]] | None = None
+        self.prompts = False  # The table's.
         # Whether a field has come in that was not there.
         self.added = False
 

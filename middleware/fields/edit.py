@@ -23,7 +23,7 @@ class Editor:
     body = edit(body)         # both
     """
 
-    __slots__ = ("_answer", "_checks", "_fields", "_numbers", "_policy", "_repairs", "_strip")
+    __slots__ = ("_answer", "_checks", "_fields", "_numbers", "_policy", "_prompts", "_repairs", "_strip")
 
     def __init__(self, table: Table, strip: frozenset[str], policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
@@ -33,6 +33,7 @@ class Editor:
         self._repairs = table.repairs
         self._checks = table.checks
         self._answer = table.answer
+        self._prompts = table.prompts
 
     def __call__(self, body: bytes) -> bytes:
         return self.close(self.open(body))
@@ -44,6 +45,7 @@ class Editor:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise not_an_object(body) from exc
         draft = Draft(fields, self._policy, told(self._answer, fields), body)
+        draft.prompts = self._prompts
         if prepared:
             draft.deferred = []
         if self._policy.force_include_usage:

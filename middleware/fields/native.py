@@ -163,6 +163,7 @@ _ENCODED: tuple[Field, ...] = (
 NATIVE = Table(
     "generate",
     answer=Kind.NATIVE,
+    prompts=True,
     fields=GENERATED,
     repairs=(
         unknown_to(GENERATED, SAMPLING_PARAMS),
@@ -175,6 +176,7 @@ NATIVE = Table(
 ENCODE = Table(
     "encode",
     answer=Kind.NATIVE,
+    prompts=True,
     fields=_ENCODED,
     repairs=(unknown_to(_ENCODED), one_for_each, ids_for_each, names.adapters_given, media.in_data),
 )

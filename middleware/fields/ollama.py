@@ -60,6 +60,7 @@ def _base(draft: Draft, server: Server) -> None:
 OLLAMA = Table(
     "ollama",
     answer=Kind.NATIVE,
+    prompts=True,
     fields=(
         takes("messages", LIST, "an empty list is SGLang's 500", then=_some),
         takes("options", DICT, "of those there are", then=_options),

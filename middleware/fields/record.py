@@ -48,6 +48,8 @@ class Table:
     checks: tuple[Repair, ...] = ()
     # How its answers are told, by `middleware.dialect`.
     answer: Kind = Kind.OTHER
+    # Whether its texts are prompts that SGLang tokenizes by itself: one without tokens would end it.
+    prompts: bool = False
 
 
 def same(name: str, why: str = "") -> Field:

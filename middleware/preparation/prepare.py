@@ -32,7 +32,7 @@ class Preparation:
             return self._chats.work(draft)
         if draft.told.kind is Kind.COMPLETION:
             return self._completions.work(draft)
-        if draft.told.kind is Kind.NATIVE:
+        if draft.prompts:
             return self._natives.work(draft)
         return None
 

@@ -55,3 +55,17 @@ def test_a_blank_prompt_of_ollamas_clients_is_sglangs_to_answer() -> None:
     with behind(engine) as front:
         assert front.post("/api/generate", json={"model": "smollm2-135m", "prompt": " "}).status_code == 200
     assert len(engine.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/separate_reasoning", {"text": "", "reasoning_parser": "qwen3"}),
+        ("/parse_function_call", {"text": "", "tools": [], "tool_call_parser": "hermes"}),
+    ],
+)
+def test_a_text_that_is_only_parsed_may_be_empty(path: str, body: dict[str, Any]) -> None:
+    engine = Sglang(answers={"/tokenize": empty, path: {}})
+    with behind(engine) as front:
+        assert front.post(path, json=body).status_code == 200
+    assert [asked for _, asked, _ in engine.asked] == [path]
