@@ -2,7 +2,7 @@
 `middleware.settings`. A default is vLLM 0.33.0's; standard library only, because the shims import it at every start.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -76,6 +76,12 @@ class Policy:
     tokenizer_info: bool = False
     # Adapters named at the start: the model names that select them.
     adapters: tuple[str, ...] = ()
+    max_loras: int = 0  # slots for adapters; 0: SGLang serves none
+    # Metrics and health.
+    histogram_buckets: Mapping[str, Sequence[float]] = field(default_factory=dict)  # bounds by family, where not vLLM's
+    cache_config: Mapping[str, str] = field(default_factory=dict)  # labels of vllm:cache_config_info that flags say
+    watchdog_seconds: int = 300  # SGLang's --watchdog-timeout: without progress for longer the engine counts as stalled
+    stall_seconds: int = 0  # VLLM_SHIM_STALL_SECONDS: a stalled engine is ended after so long; 0: it is only reported
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
