@@ -5,7 +5,7 @@ environment and Facts, and touches nothing; `render_config` turns it into files.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from middleware.policy import Policy
@@ -110,7 +110,7 @@ def make(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Plan:
         engines=(_engine(draft, chosen, where),),
         settings=chosen,
         facts=facts,
-        policy=draft.policy,
+        policy=replace(draft.policy, stall_seconds=chosen.stall_seconds),
         tls=draft.tls,
         unix_socket=draft.unix_socket,
         front_door=draft.front_door,
@@ -121,7 +121,7 @@ def make(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Plan:
         secrets=draft.secrets,
         decisions=tuple(draft.decisions),
         added=tuple(draft.added),
-        warnings=(*_untested(), *draft.warnings, *moved),
+        warnings=(*_untested(), *draft.warnings, *settings.warnings(chosen), *moved),
     )
 
 
@@ -148,7 +148,7 @@ def _engine(draft: Draft, chosen: Settings, where: Ports) -> Engine:
     flags = [part for flag, values in {**house, **draft.engine_args}.items() for part in _words(flag, values)]
     # SGLang would take the address in SGLANG_PORT for its port.
     links = [name for name in draft.service_links if name.startswith("SGLANG_") and name not in draft.engine_env]
-    env, unset = dict(draft.engine_env), [*NOT_FOR_THE_ENGINE, *links]
+    env, unset = dict(draft.engine_env), [*NOT_FOR_THE_ENGINE, *links, *draft.engine_unset]
     _keep_the_shadow_away(draft, env, unset)
     return Engine(ENGINE, where.engine, (*chosen.engine, *flags), env, tuple(unset))
 

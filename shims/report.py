@@ -57,8 +57,10 @@ def _life(plan: Plan) -> list[str]:
     s = plan.settings
     lame_duck = f"/health 503 for {s.lame_duck_seconds} s, then " if s.lame_duck_seconds else ""
     drain = f"have {s.drain_seconds} s to finish" if s.drain_seconds else "are cut"
+    stall = f"an engine that serves nothing for {s.stall_seconds} s while requests wait: it is ended, as if it had died"
     return [
         f"an engine that dies after it was ready: {_restart(s.restart)}",
+        *([stall] if s.stall_seconds else []),
         f"on SIGTERM: {lame_duck}running requests {drain}",
     ]
 

@@ -16,6 +16,10 @@ GRACE_SECONDS = 30
 MIDDLEWARE_STOP_SECONDS = 3
 ENGINE_STOP_SECONDS = 5
 MARGIN_SECONDS = 2
+STALL = "VLLM_SHIM_STALL_SECONDS"
+# A step of the largest prefill is silent for that long, and so is a start's first request while kernels are compiled.
+LEAST_STALL_SECONDS = 10
+FIRST_COMPILATION_SECONDS = 600
 A_DAY = 24 * 60 * 60
 LONGEST = 9  # digits: int() raises for thousands of them
 RESTART = ("auto", "exit", "in-place")
@@ -27,6 +31,7 @@ class Settings:
     restart: str  # exit or in-place
     lame_duck_seconds: int
     drain_seconds: int
+    stall_seconds: int  # 0: a stalled engine is only reported
 
 
 def _check_routes(env: Mapping[str, str]) -> None:
@@ -62,7 +67,25 @@ def read(env: Mapping[str, str], *, in_kubernetes: bool, drain_seconds: int | No
         restart=restart,
         lame_duck_seconds=lame_duck,
         drain_seconds=_seconds(env, "VLLM_SHIM_DRAIN_SECONDS", default),
+        stall_seconds=_stall(env),
     )
+
+
+def warnings(chosen: Settings) -> tuple[str, ...]:
+    if not 0 < chosen.stall_seconds < FIRST_COMPILATION_SECONDS:
+        return ()
+    why = "the first compilation of a kernel can take ten minutes without a token (MI300X), and would end the engine"
+    return (f"{STALL} is {chosen.stall_seconds}: {why}; give {FIRST_COMPILATION_SECONDS} or more",)
+
+
+def _stall(env: Mapping[str, str]) -> int:
+    seconds = _seconds(env, STALL, 0)
+    if 0 < seconds < LEAST_STALL_SECONDS:
+        raise CommandLineError(
+            f"{STALL} is '{seconds}': a long prompt takes longer than that; give {LEAST_STALL_SECONDS} or more seconds,"
+            " or 0 to have a stalled engine only reported"
+        )
+    return seconds
 
 
 def _seconds(env: Mapping[str, str], name: str, default: int) -> int:

@@ -12,12 +12,20 @@ ITSELF = "SGLang reads it itself"
 GRPC = "this image serves HTTP, and a second listener of SGLang's checks no key"
 LMCACHE = ("LMCACHE_LOCAL_CPU", "LMCACHE_MAX_LOCAL_CPU_SIZE")
 TRACING = "--enable-trace"
+MULTIPROC_DIR = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")  # prometheus_client reads the old name too
+FRESH_FOLDER = "a folder of SGLang's own at each start"
 
 
-def multiproc_dir(draft: Draft, _value: str) -> Outcome:
-    folder = f"{draft.facts.run_dir}/prometheus/sglang"
-    draft.engine_env["PROMETHEUS_MULTIPROC_DIR"] = folder
-    return Outcome("convert", folder, "a private folder: in a shared one the series of all processes would mix")
+def multiproc_dir(name: str) -> Decider:
+    """The chart sets it to /tmp. SGLang 0.5.23 writes into the folder itself and never empties it: after a restart
+    it would count on from the files of the dead engine, and of whoever else writes there. Without the variable it
+    makes a folder at each start and removes it at its end."""
+
+    def decide(draft: Draft, _value: str) -> Outcome:
+        draft.engine_unset.append(name)
+        return Outcome("convert", FRESH_FOLDER, "in a shared one, or an old one, the series of all processes would mix")
+
+    return decide
 
 
 def tracing(draft: Draft, _value: str) -> Outcome:
@@ -35,7 +43,7 @@ def _family(prefix: str, decide: Decider) -> Variable:
 
 
 VARIABLES: tuple[Variable, ...] = (
-    convert("PROMETHEUS_MULTIPROC_DIR", multiproc_dir, to="a folder of SGLang's own", empty=True),
+    *(convert(name, multiproc_dir(name), to=FRESH_FOLDER, empty=True) for name in MULTIPROC_DIR),
     *(Variable(name, "ours", "read with --kv-transfer-config") for name in LMCACHE),
     *drop("SGLang's HiCache takes the place of LMCache", "LMCACHE_*"),
     *drop("the command line names a parser", "SGLANG_TOOL_CALL_PARSER"),

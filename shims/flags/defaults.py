@@ -4,16 +4,23 @@ Called last by `translate`.
 
 from __future__ import annotations
 
-from shims.flags import model, sampling
+from shims.flags import histograms, model, sampling
 from shims.flags.draft import DEFAULT_MODEL, Decision, Draft
 from shims.flags.waivers import Waivers
 from shims.values.parsers import MISTRAL_FAMILY
+
+# SGLang 0.5.23 updates its gauges every 40 decode steps: with a full batch that is seconds, in which a router sends on
+# to whom it believes idle. Not every step either: each update writes a line of the log, too.
+STEPS = 10
+FRESH = "steps between updates of running, waiting and cache usage: scalers would see the past in SGLang's 40"
 
 
 def complete(draft: Draft, waived: Waivers) -> None:
     _model(draft)
     draft.add("--random-seed", 0, why="vLLM's default seed; SGLang's is random")
     draft.add("--enable-metrics", why="vLLM always serves /metrics")
+    draft.add("--decode-log-interval", STEPS, why=FRESH)
+    histograms.complete(draft)
     draft.add(
         "--uvicorn-access-log-exclude-prefixes", "/health", why="our check would fill its log, four times a second"
     )

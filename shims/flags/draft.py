@@ -19,6 +19,7 @@ from shims.redact import redacted, shown
 KEEP_ALIVE_SECONDS = 75  # longer than load balancers keep a connection: they must be the ones to close it
 DEFAULT_MODEL = "Qwen/Qwen3-0.6B"  # vLLM 0.33.0's own
 GUARDS = ("--allowed-media-domains", "--media-url-max-file-size-mb")  # without one a door stays open
+MANY = 8  # values of a flag that the report shows
 GIVEN = ("command", "env", "facts", "service_links")
 
 
@@ -68,6 +69,7 @@ class Draft:
     api_keys: tuple[str, ...] = ()
     engine_args: dict[str, tuple[str, ...]] = field(default_factory=dict)
     engine_env: dict[str, str] = field(default_factory=dict)
+    engine_unset: list[str] = field(default_factory=list)  # variables of the container that SGLang must not see
     secrets: dict[str, str] = field(default_factory=dict)  # environment of the programs; never rendered
     files: list[PlanFile] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
@@ -130,13 +132,18 @@ class Draft:
         if outcome.action == "refuse":
             self.warnings.append(f"not added ({why}): {outcome.note}")
         else:
-            self.added.append((outcome.target, why))
+            self.added.append((_brief(flag, tuple(map(str, values)), outcome.target), why))
 
     def add_env(self, name: str, value: str, why: str) -> None:
         """As `add`, for a variable: the operator's own value wins."""
         if name not in self.env and name not in self.engine_env:
             self.engine_env[name] = value
             self.added.append((f"{name}={shown(name, value)}", why))
+
+
+def _brief(flag: str, texts: tuple[str, ...], target: str) -> str:
+    """Two dozen numbers that nobody asked for are not read at night; the engine's command line has them."""
+    return f"{flag} {texts[0]} ... {texts[-1]}" if len(texts) > MANY else target
 
 
 _WRITTEN = tuple(one.name for one in fields(Draft) if one.name not in GIVEN)

@@ -84,6 +84,14 @@ def max_loras(draft: Draft, value: int) -> Outcome:
     return draft.emit("--max-loras-per-batch", value + 1, note="SGLang counts requests without an adapter as one more")
 
 
+def slots(draft: Draft) -> int:
+    """How many adapters a batch of SGLang's holds, its own flags included; 0: it serves none."""
+    if "--enable-lora" not in draft.engine_args and "--lora-paths" not in draft.engine_args:
+        return 0
+    batch = int(next(iter(draft.engine_args.get("--max-loras-per-batch", ())), PER_BATCH))
+    return max(1, batch - 1)
+
+
 def max_lora_rank(draft: Draft, value: int) -> Outcome:
     return draft.emit("--max-lora-rank", value, action="same") if is_enabled(draft) else dropped(NOT_ENABLED)
 

@@ -5,56 +5,33 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Any
 
 from shims.flags.draft import Draft
-from shims.flags.record import Flag, Outcome, already, convert, drop, dropped, invalid, refused, rename, same
+from shims.flags.histograms import buckets
+from shims.flags.record import Flag, Outcome, already, convert, drop, dropped, invalid, ours, refused, rename, same
 
-# vLLM's families of histograms. SGLang has a setting for some; `custom` is its word for a list of token counts.
-FAMILIES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "request_latency": (("--bucket-e2e-request-latency",),),
-    "time_to_first_token": (("--bucket-time-to-first-token",),),
-    "inter_token_latency": (("--bucket-inter-token-latency",),),
-    "request_tokens": (("--prompt-tokens-buckets", "custom"), ("--generation-tokens-buckets", "custom")),
-    "iteration_tokens": (),
-    "request_params_n": (),
-    "request_num_preemptions": (),
-    "kv_cache_residency": (),
-}
+SGLANG_WATCHDOG = 300  # seconds: SGLang 0.5.23's own --watchdog-timeout
+A_DAY = 24 * 60 * 60
 WATCHDOG_KEYS = ("timeout", "check_interval", "dump_dir")
 PROFILERS = ("torch", "cuda", "proton")
 NO_SUCH_METRICS = "SGLang has no such metrics"
+OLDER_NAMES = "/metrics has the older names beside today's"
 NO_JIT_MONITOR = "SGLang does not watch its compilers"
 DETAILS = "SGLang's spans hold their times in any case"
 # vLLM 0.33.0 serves none of its own metrics then; one who scales by them must not lose them here.
 STATS_STAY = "/metrics stays full, for scalers and dashboards; --log-level WARNING ends SGLang's lines about batches"
 
 
-def buckets(draft: Draft, value: Any) -> Outcome:
-    if not isinstance(value, dict):
-        return invalid('give a JSON object such as {"request_latency": [0.1, 1, 10]}')
-    for family, bounds in value.items():
-        if family not in FAMILIES:
-            return invalid(f"{family!r} is no family of histograms; vLLM has {', '.join(FAMILIES)}")
-        if not _are_bounds(bounds):
-            return invalid(f"{family}: give a list of numbers above 0, each greater than the one before")
-    flags = [(*words, *map(_number, bounds)) for family, bounds in value.items() for words in FAMILIES[family]]
-    lost = [family for family in value if not FAMILIES[family]]
-    note = f"SGLang has no histogram for {', '.join(lost)}" if lost else ""
-    return draft.emit_all(*flags, note=note) if flags else dropped(note or "it names no family")
+def hidden_metrics(_draft: Draft, _value: str) -> Outcome:
+    return Outcome("ours", OLDER_NAMES, "whatever the version: dashboards of any age find theirs")
 
 
-def _are_bounds(bounds: Any) -> bool:
-    numbers = isinstance(bounds, list) and all(type(bound) in (int, float) for bound in bounds)
-    # An integer of JSON may be too large for a float.
-    if not numbers or not bounds or not all(0 < bound < 1e300 and math.isfinite(bound) for bound in bounds):
-        return False
-    return all(smaller < larger for smaller, larger in pairwise(bounds))
-
-
-def _number(bound: float) -> str:
-    return str(int(bound)) if float(bound).is_integer() and bound < 1e15 else repr(float(bound))
+def watchdog_seconds(draft: Draft) -> int:
+    """How long SGLang may be without progress before it ends itself."""
+    text = next(iter(draft.engine_args.get("--watchdog-timeout", ())), "")
+    seconds = float(text or SGLANG_WATCHDOG)
+    return math.ceil(seconds) if 0 < seconds <= A_DAY else SGLANG_WATCHDOG
 
 
 def traces_endpoint(draft: Draft, value: str) -> Outcome:
@@ -115,7 +92,7 @@ FLAGS: tuple[Flag, ...] = (
     drop("--aggregate-engine-logging", "one SGLang writes one log"),
     convert("--otlp-traces-endpoint", traces_endpoint, to="--enable-trace --otlp-traces-endpoint"),
     Flag("--collect-detailed-traces", "drop", why=DETAILS, convert=detailed_traces),
-    drop("--show-hidden-metrics-for-version", "metrics that vLLM has hidden are not made here"),
+    ours("--show-hidden-metrics-for-version", hidden_metrics, to=OLDER_NAMES),
     same("--enable-mfu-metrics"),
     drop("--kv-cache-metrics", NO_SUCH_METRICS),
     drop("--kv-cache-metrics-sample", NO_SUCH_METRICS),

@@ -72,6 +72,8 @@ def pass_on(draft: Draft, spelled: str, texts: tuple[str, ...], source: str = ""
     name = spelled if spelled in flag.negations else flag.name
     outcome = draft.emit(name, *map(_compact, texts), action="pass", note=source)
     before = [d for d in draft.decisions if d.kind == "flag" and flag.name in d.target.split()]
+    # From VLLM_SHIM_ENGINE_ARGS, after our own additions: their lines would say what is no longer so.
+    draft.added = [line for line in draft.added if line[0].split()[0] != name]
     replaced = [d.name for d in before if d.action not in ("pass", "refuse")]
     if replaced:
         draft.warnings.append(f"{spelled} is SGLang's own flag and wins over {', '.join(replaced)}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shims.flags import pooling
+from shims.flags import cache_info, histograms, lora, observability, pooling
 from shims.flags.draft import Draft
 from shims.values.shapes import is_count
 
@@ -33,6 +33,10 @@ def complete(draft: Draft) -> None:
         revision=_value(draft, "--revision"),
         download_dir=_value(draft, "--download-dir"),
         chat_template=_value(draft, "--chat-template"),
+        max_loras=lora.slots(draft),
+        histogram_buckets=histograms.told(draft),
+        cache_config=cache_info.labels(draft),
+        watchdog_seconds=observability.watchdog_seconds(draft),
     )
 
 

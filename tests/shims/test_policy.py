@@ -14,6 +14,9 @@ from tests.shims.conftest import MakePlan
 
 MIDDLEWARE = Path(__file__).resolve().parents[2] / "middleware"
 FIELDS = {one.name for one in fields(Policy)}
+SHIMS = MIDDLEWARE.parent / "shims"
+WRITERS = ("ask", "replace")  # functions whose keywords are fields
+MAKERS = ("at_most", "words")  # functions that are given the name of a field to write
 BY_NAME = ("getattr", "_flag")  # functions that are given the name of a field
 # What the middleware does not do yet, and who asks for it.
 NOT_YET = {
@@ -31,12 +34,27 @@ def read() -> Iterator[str]:
                 yield from (one.value for one in node.args if isinstance(one, ast.Constant) and type(one.value) is str)
 
 
+def written() -> Iterator[str]:
+    for path in SHIMS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            if _last(node.func) in WRITERS:
+                yield from (one.arg for one in node.keywords if one.arg)
+            elif _last(node.func) in MAKERS:
+                yield from (one.value for one in node.args if isinstance(one, ast.Constant) and type(one.value) is str)
+
+
 def _last(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def test_the_middleware_reads_every_field() -> None:
     assert FIELDS - set(read()) == set(NOT_YET)
+
+
+def test_the_shims_write_every_field() -> None:
+    assert FIELDS - set(written()) == set()
 
 
 @pytest.mark.parametrize("field", NOT_YET)

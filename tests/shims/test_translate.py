@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from middleware.secrecy import REDACTED
-from shims import cli
+from shims import cli, report
 from shims.catalog import load
 from shims.exceptions import CommandLineError, Refused, StartError
 from shims.flags import TABLE
@@ -311,11 +311,6 @@ def test_service_links_of_kubernetes_are_ignored_with_one_line(make_plan: MakePl
     ]
 
 
-def test_metrics_of_sglang_get_a_folder_of_their_own(make_plan: MakePlan) -> None:
-    made = make_plan("serve", "m", env={"PROMETHEUS_MULTIPROC_DIR": "/tmp"}, run_dir="/run/x")
-    assert made.engines[0].env["PROMETHEUS_MULTIPROC_DIR"] == "/run/x/prometheus/sglang"
-
-
 def test_the_shadow_package_is_kept_from_sglang(make_plan: MakePlan) -> None:
     env = {"PYTHONPATH": "/opt/x/shims/shadow:/opt/aiter"}
     assert make_plan("serve", "m", env=env, home="/opt/x").engines[0].env["PYTHONPATH"] == "/opt/aiter"
@@ -358,11 +353,32 @@ def test_a_taken_public_port_ends_the_start(make_plan: MakePlan) -> None:
         ("VLLM_SHIM_SGLANG_PORT", "x"),
         ("VLLM_SHIM_ENGINE", "'"),
         ("VLLM_SHIM_DRAIN_SECONDS", "99999999"),
+        ("VLLM_SHIM_STALL_SECONDS", "10m"),
+        ("VLLM_SHIM_STALL_SECONDS", "-1"),
+        ("VLLM_SHIM_STALL_SECONDS", "9"),
+        ("VLLM_SHIM_STALL_SECONDS", "99999999"),
     ],
 )
 def test_a_bad_setting_is_named_with_what_it_holds(name: str, value: str, make_plan: MakePlan) -> None:
     with pytest.raises(CommandLineError, match=f"{name} is '{value}'"):
         make_plan("serve", "m", env={name: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds", "warned"), [(None, 0, False), ("", 0, False), ("0", 0, False), ("599", 599, True)]
+)
+def test_a_stalled_engine_is_only_reported_unless_asked(
+    value: str | None, seconds: int, warned: bool, make_plan: MakePlan
+) -> None:
+    made = make_plan("serve", "m", env={} if value is None else {"VLLM_SHIM_STALL_SECONDS": value})
+    assert (made.settings.stall_seconds, made.policy.stall_seconds) == (seconds, seconds)
+    assert any("compilation of a kernel" in warning for warning in made.warnings) == warned
+    assert (f"for {seconds} s while requests wait: it is ended" in report.text(made)) == bool(seconds)
+
+
+def test_ten_minutes_leave_room_for_the_first_compilation(make_plan: MakePlan) -> None:
+    made = make_plan("serve", "m", env={"VLLM_SHIM_STALL_SECONDS": "600"})
+    assert (made.policy.stall_seconds, made.warnings) == (600, ())
 
 
 @pytest.mark.parametrize(("in_kubernetes", "policy"), [(True, "exit"), (False, "in-place")])

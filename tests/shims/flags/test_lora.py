@@ -59,6 +59,25 @@ def test_adapters_without_the_switch_are_taken_as_meant(make_plan: MakePlan) -> 
     assert any("--enable-lora" in warning for warning in made.warnings)
 
 
+@pytest.mark.parametrize(
+    ("words", "slots"),
+    [
+        ([], 0),
+        (["--max-loras", "4"], 0),
+        (ON, 7),  # of SGLang's eight, one is for requests without an adapter
+        ([*ON, "--max-loras", "4"], 4),
+        (["--lora-modules", "a=/a"], 7),
+        (["--lora-paths", "a=/a"], 7),
+        ([*ON, "--max-loras", "4", "--max-loras-per-batch", "3"], 2),
+        ([*ON, "--max-loras-per-batch", "1"], 1),
+    ],
+)
+def test_the_middleware_knows_how_many_adapters_a_batch_holds(
+    words: list[str], slots: int, make_plan: MakePlan
+) -> None:
+    assert make_plan("serve", "m", *words).policy.max_loras == slots
+
+
 def test_what_was_given_is_not_reported_as_added(make_plan: MakePlan) -> None:
     added = make_plan("serve", "m", *ON, "--lora-target-modules", "q_proj", "--max-lora-rank", "8").added
     assert not [target for target, _ in added if "lora" in target]

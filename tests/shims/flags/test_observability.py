@@ -51,14 +51,8 @@ def value_of(made: Plan, flag: str) -> list[str] | None:
         ),
         (["--enable-mfu-metrics"], {"--enable-mfu-metrics": []}),
         (["--enable-layerwise-nvtx-tracing"], {"--enable-layerwise-nvtx-marker": []}),
-        (
-            ["--custom-histogram-buckets", '{"request_latency": [0.1, 1, 10], "request_tokens": [1, 10]}'],
-            {
-                "--bucket-e2e-request-latency": ["0.1", "1", "10"],
-                "--prompt-tokens-buckets": ["custom", "1", "10"],
-                "--generation-tokens-buckets": ["custom", "1", "10"],
-            },
-        ),
+        ([], {"--decode-log-interval": ["10"]}),
+        (["--decode-log-interval", "1"], {"--decode-log-interval": ["1"]}),
         (
             ["--watchdog-config", '{"timeout": 60, "dump_dir": "/dumps"}'],
             {"--soft-watchdog-timeout": ["60"], "--watchdog-timeout": None},
@@ -117,29 +111,6 @@ def test_what_cannot_be_is_refused_by_name(words: list[str], reason: str, make_p
 
 
 @pytest.mark.parametrize(
-    "value",
-    [
-        "[]",
-        "1",
-        '{"x": [1]}',
-        '{"request_latency": []}',
-        '{"request_latency": 1}',
-        '{"request_latency": [true]}',
-        '{"request_latency": [0]}',
-        '{"request_latency": [2, 1]}',
-        '{"request_latency": [1, 1]}',
-        '{"request_latency": [NaN]}',
-        '{"request_latency": [Infinity]}',
-        '{"request_latency": ["1"]}',
-        '{"request_latency": [1' + "0" * 400 + "]}",
-    ],
-)
-def test_buckets_that_vllm_would_not_take_are_refused(value: str, make_plan: MakePlan) -> None:
-    with pytest.raises(Refused, match="--custom-histogram-buckets"):
-        make_plan("serve", "m", "--custom-histogram-buckets", value)
-
-
-@pytest.mark.parametrize(
     ("config", "folder"),
     [
         ({"profiler": "torch", "torch_profiler_dir": "/profiles"}, "/profiles"),
@@ -163,7 +134,37 @@ def test_a_format_of_logs_that_is_not_kept_is_said_aloud(words: list[str], make_
     assert any(words[0] in warning for warning in make_plan("serve", "m", *words).warnings)
 
 
-def test_families_without_a_histogram_are_named(make_plan: MakePlan) -> None:
-    made = make_plan("serve", "m", "--custom-histogram-buckets", '{"request_params_n": [1]}')
-    (found,) = (d for d in made.decisions if d.name == "--custom-histogram-buckets")
-    assert (found.action, found.note) == ("drop", "SGLang has no histogram for request_params_n")
+@pytest.mark.parametrize(
+    ("words", "engine_args", "seconds"),
+    [
+        ([], "", 300),
+        (["--watchdog-timeout", "900.5"], "", 901),
+        (["--watchdog-timeout", "900"], "--watchdog-timeout 60", 60),
+        (["--watchdog-config", '{"timeout": 60, "dump_dir": "/dumps"}'], "", 300),
+        (["--watchdog-timeout", "inf"], "", 300),
+        (["--watchdog-timeout", "nan"], "", 300),
+        (["--watchdog-timeout", "0"], "", 300),
+    ],
+)
+def test_the_middleware_knows_how_long_sglang_waits_for_progress(
+    words: list[str], engine_args: str, seconds: int, make_plan: MakePlan
+) -> None:
+    made = make_plan("serve", "m", *words, env={"VLLM_SHIM_ENGINE_ARGS": engine_args})
+    assert made.policy.watchdog_seconds == seconds
+
+
+def test_names_that_vllm_has_hidden_are_served_whether_asked_for_or_not(make_plan: MakePlan) -> None:
+    made = make_plan("serve", "m", "--show-hidden-metrics-for-version", "0.11")
+    (found,) = (d for d in made.decisions if d.name == "--show-hidden-metrics-for-version")
+    assert (found.action, found.target) == ("ours", "/metrics has the older names beside today's")
+
+
+@pytest.mark.parametrize(
+    ("words", "engine_args"), [([], "--decode-log-interval 1"), (["--decode-log-interval", "1"], "")]
+)
+def test_what_the_operator_overrides_is_not_reported_as_added(
+    words: list[str], engine_args: str, make_plan: MakePlan
+) -> None:
+    made = make_plan("serve", "m", *words, env={"VLLM_SHIM_ENGINE_ARGS": engine_args})
+    assert value_of(made, "--decode-log-interval") == ["1"]
+    assert not [target for target, _ in made.added if "--decode-log-interval" in target]
