@@ -32,7 +32,6 @@ TLS_DIR = "tls"
 HUB_PLACES = ("HOME", "XDG_CACHE_HOME", "HF_HOME")
 VERIFY = {1: "optional", 2: "required"}  # by the numbers of Python's ssl module
 
-
 UNWRITABLE = r"""[\r\n\0\ud800-\udfff]|\s[;#]|^['"]|['"]$|".*'|'.*\""""
 
 
@@ -179,6 +178,7 @@ def middleware_command(chosen: Plan) -> tuple[str, ...]:
         *("--port", str(chosen.ports.middleware), "--fd", "0"),
         *("--upstream", f"http://127.0.0.1:{engine.port}"),
         *("--ready-file", f"{chosen.facts.run_dir}/ready/{engine.name}"),
+        *("--engine-log", f"{chosen.facts.log_dir}/{engine.name}.log"),
         *("--policy", f"{chosen.facts.run_dir}/policy.json"),
         *("--served-model-name", *chosen.models),
     )

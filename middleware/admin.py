@@ -74,7 +74,6 @@ ADMIN: tuple[Admin, ...] = (
     Admin("/get_model_info", GET),
     Admin("/v1/loads", GET),
     Admin("/health_generate", GET),
-    Admin("/ready", GET),
 )
 
 

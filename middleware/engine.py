@@ -1,17 +1,21 @@
 """The object that owns the engine's state: loading, ready, paused, asleep or gone.
-`middleware.watch` drives it; /health, /v1/models, /metrics and admission ask it and nothing else, without I/O.
+`middleware.watch` drives it; /health, /ready, /v1/models, /metrics and admission ask it and nothing else, without I/O.
 """
 
 import enum
 import logging
+import time
 
 from starlette.responses import Response
 
-from middleware.errors import Refused, unavailable
+from middleware.errors import Refused, error
+from middleware.phases import Phase
 
 log = logging.getLogger("middleware.engine")
 
 RETRY_SECONDS = 5
+# haproxy's check reads it, so that its own 503 for /health can name the phase too.
+PHASE_HEADER = "x-engine-phase"
 
 
 class State(enum.Enum):
@@ -35,10 +39,10 @@ ALIVE = frozenset({State.READY, State.PAUSED, State.ASLEEP})
 
 # What a request is told. vLLM 0.33.0's own words where it has them.
 SENTENCES = {
-    State.LOADING: "The engine is loading and not ready to serve yet: {why}.",
+    State.LOADING: "The engine is loading{phase} and not ready to serve yet: {why}.",
     State.PAUSED: "Generation is paused. Please retry after it resumes.",
     State.ASLEEP: "The engine is asleep. Please retry after it was woken.",
-    State.GONE: "The engine is gone: {why}. Please retry after it has been restarted.",
+    State.GONE: "The engine is gone: {why}. Please retry after it has been restarted{phase}.",
 }
 
 
@@ -50,15 +54,20 @@ class Engine:
     """Answers are made when the state changes, so that a probe costs no more than sending one.
 
     engine.refusal()   # None when requests are admitted, else the 503 to answer with
-    engine.health()    # 200 without a body, or 503
+    engine.health()    # 200 without a body while it is alive, or 503
+    engine.readiness() # 200 without a body when requests are admitted, or 503
     engine.require_admission()
     """
 
-    __slots__ = ("_refusal", "state", "why")
+    __slots__ = ("_phase_began", "_refusal", "phase", "since", "stalled_seconds", "state", "why")
 
     def __init__(self) -> None:
         self.state = State.LOADING
+        self.since = time.time()  # of the last change of state
+        self.phase: Phase | None = None  # of its start, as far as its log tells
+        self.stalled_seconds = 0.0  # without progress, once that is longer than SGLang's own watchdog allows
         self.why = ""
+        self._phase_began = time.monotonic()
         self._refusal: Response | None = None
         self.explain("it has not been asked yet")
 
@@ -73,18 +82,40 @@ class Engine:
             return False
         if state not in TRANSITIONS[self.state]:
             raise IllegalTransition(f"the engine cannot go from {self.state.value} to {state.value} ({why})")
-        log.info("engine: %s -> %s (%s)", self.state.value, state.value, why)
-        self.state = state
+        self.reach(None)
+        now = time.time()
+        # A clock that was set back must not tell of seconds before the beginning.
+        seconds = max(0.0, now - self.since)
+        log.info("engine: %s -> %s (%s; after %.1f s)", self.state.value, state.value, why, seconds)
+        self.state, self.since = state, now
         self.explain(why)
         return True
 
     def explain(self, why: str) -> None:
         """The same state, for another reason."""
-        if why == self.why and self._refusal is not None:
+        if why != self.why or self._refusal is None:
+            self.why = why
+            self._say()
+
+    def reach(self, phase: Phase | None) -> None:
+        """The start has come to this phase, or is over."""
+        if phase is self.phase or self.alive:
             return
-        self.why = why
-        sentence = SENTENCES.get(self.state)
-        self._refusal = unavailable(sentence.format(why=why), RETRY_SECONDS) if sentence else None
+        before, began, now = self.phase, self._phase_began, time.monotonic()
+        self.phase, self._phase_began = phase, now
+        told = [f"{before.value} took {now - began:.1f} s"] if before else []
+        told += [f"now {phase.value}"] if phase else []
+        log.info("engine: %s", ", ".join(told))
+        self._say()
+
+    def _say(self) -> None:
+        sentence, phase = SENTENCES.get(self.state), self.phase
+        if sentence is None:
+            self._refusal = None
+            return
+        headers = {"retry-after": str(RETRY_SECONDS)} | ({PHASE_HEADER: phase.value} if phase else {})
+        told = f" (phase: {phase.value})" if phase else ""
+        self._refusal = error(503, sentence.format(why=self.why, phase=told), headers=headers)
 
     def refusal(self) -> Response | None:
         return self._refusal
@@ -103,3 +134,7 @@ class Engine:
         if self.alive or self._refusal is None:
             return Response()
         return self._refusal
+
+    def readiness(self) -> Response:
+        """For who routes by readiness: a paused engine must be let live, and be sent nothing."""
+        return self._refusal or Response()

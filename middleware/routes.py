@@ -16,7 +16,7 @@ from middleware.endpoints.classify import classify
 from middleware.endpoints.documents import docs, openapi, redoc
 from middleware.endpoints.embeddings import cohere_embed, embeddings, pooled
 from middleware.endpoints.generative_scoring import generative_scoring
-from middleware.endpoints.health import health
+from middleware.endpoints.health import health, ready
 from middleware.endpoints.invocations import invocations
 from middleware.endpoints.load import load
 from middleware.endpoints.messages import count_tokens, messages
@@ -102,6 +102,7 @@ ROUTES: tuple[Route, ...] = (
     # Of the server.
     Route("/health", GET, OPEN, ours=health),
     Route("/ping", ("GET", "POST"), OPEN, ours=health),
+    Route("/ready", GET, OPEN, ours=ready),  # not vLLM's: SGLang's, and Kubernetes' word for it
     Route("/version", GET, OPEN, ours=version),
     Route("/load", GET, OPEN, ours=load),
     Route("/metrics", ("GET", "HEAD", "POST"), OPEN, ours=metrics),

@@ -28,11 +28,17 @@ class Settings:
     port: int = 0
     fd: int | None = None
     ready_file: Path | None = None
+    engine_log: Path | None = None
     served_model_names: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     strip_params: frozenset[str] = frozenset()
     expose_routes: tuple[str, ...] = ()
     policy: Policy = field(default_factory=Policy)
+
+    @property
+    def stalled_file(self) -> Path | None:
+        """Where supervision looks for the word that the engine is to be ended."""
+        return self.ready_file and self.ready_file.with_name(f"{self.ready_file.name}.stalled")
 
     @property
     def upstream_url(self) -> str:
@@ -58,6 +64,7 @@ def read_settings(argv: Sequence[str], environ: MutableMapping[str, str]) -> Set
         port=options.port or 0,
         fd=options.fd,
         ready_file=options.ready_file,
+        engine_log=options.engine_log,
         served_model_names=tuple(options.served_model_name),
         api_keys=_api_keys(keys),
         strip_params=frozenset(_words(environ.get(STRIP_PARAMS, ""))),
@@ -78,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--upstream", required=True, metavar="URL", help="where SGLang is: http://127.0.0.1:Q")
     parser.add_argument("--served-model-name", nargs="*", default=[], metavar="NAME", help="names of the model")
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="written each time the engine becomes ready")
+    parser.add_argument(
+        "--engine-log", type=Path, metavar="PATH", help="SGLang's log: tells how far its start has come"
+    )
     parser.add_argument("--policy", type=Path, metavar="PATH", help="what vLLM's flags ask of the API, a JSON object")
     return parser
 

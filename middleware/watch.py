@@ -1,4 +1,4 @@
-"""Asks SGLang every quarter of a second how it is, and tells the engine object.
+"""Asks SGLang every quarter of a second how it is, and tells the engine object; while it loads its log tells how far.
 Started by the application; with `--ready-file` it also leaves word for supervision each time the engine becomes ready.
 """
 
@@ -16,6 +16,7 @@ import msgspec
 from middleware.calls import Calls
 from middleware.engine import Engine, State
 from middleware.model import Model
+from middleware.phases import EngineLog
 from middleware.upstream import UpstreamError
 
 log = logging.getLogger("middleware.watch")
@@ -34,7 +35,7 @@ class _Models(msgspec.Struct):
 class Watcher:
     """`run` never ends by itself: a poll that goes wrong as nobody expected is logged, and the next one comes."""
 
-    __slots__ = ("_calls", "_engine", "_model", "_ready_file", "_warm")
+    __slots__ = ("_calls", "_engine", "_log", "_model", "_ready_file", "_warm")
 
     def __init__(
         self,
@@ -43,12 +44,14 @@ class Watcher:
         ready_file: Path | None,
         model: Model | None = None,
         warm: Callable[[], Awaitable[None]] | None = None,
+        engine_log: Path | None = None,
     ) -> None:
         self._engine = engine
         self._calls = calls
         self._ready_file = ready_file
         self._model = model
         self._warm = warm
+        self._log = EngineLog(engine_log) if engine_log is not None else None
 
     async def run(self) -> None:
         while True:
@@ -59,6 +62,8 @@ class Watcher:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def poll(self) -> None:
+        if self._log is not None and self._engine.state in _WAITING:
+            self._engine.reach(self._log.look())
         try:
             status, _ = await self._get("/health")
             if status != HTTPStatus.OK:
@@ -94,13 +99,15 @@ class Watcher:
         if self._warm is not None:
             await self._warm()
         if self._engine.become(State.READY, "it serves a model") and self._ready_file is not None:
-            leave_word(self._ready_file)
+            leave_word(self._ready_file, f"{time.time():.3f}")
 
     def _lost(self, why: str) -> None:
         if self._engine.state in _WAITING:
             self._engine.explain(why)
         else:
             self._engine.become(State.GONE, why)
+            if self._log is not None:
+                self._log.forget()
 
 
 def _object(status: int, content: bytes) -> dict[str, Any]:
@@ -111,12 +118,12 @@ def _object(status: int, content: bytes) -> dict[str, Any]:
         return {}
 
 
-def leave_word(path: Path) -> None:
+def leave_word(path: Path, text: str) -> None:
     """Writes the file anew, whole and for our user alone: whoever watches it sees a new file, never half of one."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         fresh.touch(mode=0o600)
-        fresh.write_text(f"{time.time():.3f}\n")
+        fresh.write_text(f"{text}\n")
         fresh.replace(path)
     except OSError as exc:
-        log.warning("the ready file %s cannot be written: %s", path, exc.strerror)
+        log.warning("the file %s cannot be written: %s", path, exc.strerror)

@@ -21,8 +21,9 @@ class Deaths:
         self._options = options
         self._history: dict[str, list[float]] = {}
 
-    def died(self, program: Any, status: int, *, asked: bool, started: float) -> None:
-        """`asked`: supervisord itself stopped it, for an operator or in a shutdown; that never counts."""
+    def died(self, program: Any, status: int, *, asked: bool, started: float, cause: str = "") -> None:
+        """`asked`: supervisord itself stopped it, for an operator or in a shutdown; that never counts. `cause`: why we
+        killed it, if we did."""
         name = program.config.name
         was_ready = self._end_readiness(name, started)
         if asked or not self._is_running():
@@ -30,11 +31,12 @@ class Deaths:
         now = time.monotonic()
         deaths = self._history.setdefault(name, [])
         deaths.append(now)
+        because = f"{cause}; " if cause else ""
         match judge(policy_for(name, self._options.settings), was_ready=was_ready, deaths=deaths, now=now):
             case GiveUp(reason):
-                self._give_up(name, status, reason)
+                self._give_up(name, status, f"{because}{reason}")
             case Restart(after_seconds=seconds) if seconds:
-                self._options.warn(f"{name}: {describe(status)[0]}; restart in {seconds:g} s")
+                self._options.warn(f"{name}: {describe(status)[0]}; {because}restart in {seconds:g} s")
                 program.restart_after(seconds)
 
     def could_not_start(self, program: Any) -> None:

@@ -31,12 +31,14 @@ class LameDuck:
 
     def _begin(self) -> float:
         seconds, path = self._settings.lame_duck_seconds, self._settings.haproxy_socket
-        if not seconds or path is None:
+        if path is None:
             return 0.0
         try:
             ask(path, MAKE_HEALTH_503, HAPROXY_PATIENCE_SECONDS)
         except OSError:
             return 0.0  # no front door: nobody who could see it
+        if not seconds:
+            return 0.0  # the probes of connections that last through the drain must still hear of it
         timer = threading.Timer(seconds, self._wake.poke)
         timer.daemon = True
         timer.start()

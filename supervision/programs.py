@@ -15,6 +15,9 @@ from supervision import orphans
 from supervision.signals import held_signals, let_child_hear
 from supervision.transcript import Channel, ChannelHandler
 
+# middleware/phases.py looks for it.
+BIRTH_LINE = "[%Y-%m-%d %H:%M:%S] supervisor: started\n"
+
 # supervisor has no types, so each of its classes is Any to mypy: hence the `misc` below.
 
 
@@ -29,12 +32,14 @@ class Watched:
     killing: bool
     spawnerr: str | None
 
+    cause: str = ""  # why we killed it, if we did
     wait_status: int | None = None  # of the last death; None while there was none since the last try to start
     channels: tuple[Channel, ...] = ()
     _wait: float = 0.0
 
     def spawn(self) -> int | None:
         self.wait_status = None
+        self.cause = ""
         self._wait = 0.0
         with held_signals():  # see let_child_hear
             pid: int | None = super().spawn()  # type: ignore[misc]
@@ -54,7 +59,7 @@ class Watched:
         for channel in self.channels:
             channel.finish()
         self.wait_status = status
-        self.config.options.deaths.died(self, status, asked=asked, started=started)
+        self.config.options.deaths.died(self, status, asked=asked, started=started, cause=self.cause)
 
     def give_up(self) -> None:
         """BACKOFF -> FATAL: too many tries, or a shutdown, in which nobody listens."""
@@ -110,6 +115,9 @@ class HeardConfig:
             if isinstance(dispatcher, POutputDispatcher):
                 if dispatcher.normallog is None:  # stdout_logfile=NONE
                     dispatcher.normallog = dispatcher.childlog = self.options.getLogger()
+                elif process.config.name in self.options.settings.engines:
+                    # In the file alone: where this life begins. What stands before is of another, or another container.
+                    dispatcher.normallog.info(time.strftime(BIRTH_LINE).encode())
                 channel = self.options.transcript.channel(process.config.name)
                 # First: a full disk makes the file's handler fail, and nothing behind it would be called.
                 dispatcher.normallog.handlers.insert(0, ChannelHandler(channel))

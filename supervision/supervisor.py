@@ -15,6 +15,7 @@ from supervision.lameduck import LameDuck
 from supervision.options import Options
 from supervision.signals import ASK_TO_END
 from supervision.sockets import KeptSockets
+from supervision.wedged import Wedged
 
 # `make run` and Ctrl-C in a terminal send the same wish twice within milliseconds: that is not impatience.
 IMPATIENCE_SECONDS = 1.0
@@ -28,6 +29,7 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # supervisor ha
         self.sockets = KeptSockets()
         self.lame_duck = LameDuck(options.settings, options.wake)
         self.certificates = Certificates(options.settings, options.info, options.warn)
+        self.wedged = Wedged(options.settings, options.warn)
         self._is_up = False
         self._asked_to_end_at: float | None = None
 
@@ -73,6 +75,7 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # supervisor ha
         super().tick(now)
         if self.options.mood == SupervisorStates.RUNNING:
             self.certificates.look()
+            self.wedged.look(self._processes())
 
     def ordered_stop_groups_phase_1(self) -> None:
         is_held = (

@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import render_config
+from middleware.engine import PHASE_HEADER
 from shims.exceptions import StartError
 from shims.facts import Facts
 from tests.shims.conftest import MakePlan, make_plan  # noqa: F401 - a fixture
@@ -91,6 +93,23 @@ def test_no_secret_is_written_to_any_file(make_plan: MakePlan, tmp_path: Path) -
         assert path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("name", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
+@pytest.mark.parametrize("folder", ["/tmp", "/is/not/there", "/proc", ""])
+def test_sglang_keeps_its_metrics_out_of_the_charts_folder(name: str, folder: str, make_plan: MakePlan) -> None:  # noqa: F811
+    """Whatever it is: shared, missing, read-only, or full of an earlier container's files."""
+    engine = shlex.join([sys.executable, "-c", "import os; print([n for n in os.environ if 'multiproc' in n.lower()])"])
+    made = make_plan("serve", "m", env={name: folder, "VLLM_SHIM_ENGINE": engine})
+    words = split_by_supervisord(render_config.engine_command(made.engines[0]))
+    done = subprocess.run(words, env={name: folder}, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+    assert name not in made.engines[0].env
+
+
+def test_the_middleware_does_not_see_it_either(make_plan: MakePlan) -> None:  # noqa: F811
+    words = render_config.middleware_command(make_plan("serve", "m", env={"PROMETHEUS_MULTIPROC_DIR": "/tmp"}))
+    assert ("-u", "PROMETHEUS_MULTIPROC_DIR") in pairwise(words)
+
+
 def test_programs_stop_in_the_order_haproxy_middleware_engine(make_plan: MakePlan) -> None:  # noqa: F811
     text = render_config.render(make_plan("serve", "m"))["supervisord.conf"]
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
@@ -114,6 +133,17 @@ def test_haproxy_has_what_streams_need(make_plan: MakePlan) -> None:  # noqa: F8
     defaults = text.partition("\ndefaults\n")[2].partition("\nfrontend")[0]
     assert "option http-no-delay" in defaults
     assert "option abortonclose" in defaults
+
+
+def test_the_middleware_is_told_where_the_engine_writes_its_log(make_plan: MakePlan) -> None:  # noqa: F811
+    made = make_plan("serve", "m")
+    argv = render_config.middleware_command(made)
+    log = argv[argv.index("--engine-log") + 1]
+    assert f"stdout_logfile={log}\n" in render_config.render(made)["supervisord.conf"]
+
+
+def test_haproxy_looks_for_the_phase_where_the_middleware_says_it(make_plan: MakePlan) -> None:  # noqa: F811
+    assert f"res.hdr({PHASE_HEADER})" in render_config.render(make_plan("serve", "m"))["haproxy.cfg"]
 
 
 def test_an_inline_template_becomes_a_file_and_another_suffix_a_copy(make_plan: MakePlan, tmp_path: Path) -> None:  # noqa: F811

@@ -1,5 +1,5 @@
-"""/health and /ping: vLLM's liveness probes, answered from the engine's state without any I/O.
-Called through the table of routes; haproxy asks /health several times a second.
+"""/health and /ping, vLLM's liveness probes, and /ready, for who routes by readiness: the engine's state, without I/O.
+Called through the table of routes; haproxy asks /health several times a second, and answers in our place when it fails.
 """
 
 from starlette.requests import Request
@@ -10,3 +10,7 @@ from middleware.context import Context
 
 async def health(context: Context, request: Request) -> Response:
     return context.engine.health()
+
+
+async def ready(context: Context, request: Request) -> Response:
+    return context.engine.readiness()

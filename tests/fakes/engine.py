@@ -116,7 +116,11 @@ class Engine:
             self.replay("model_one_unknown", to)
         elif path == "/metrics":
             running = self.numbers["active"] - 1
-            to.answer(200, self.recorded.metrics(running), content_type="text/plain; version=1.0.0; charset=utf-8")
+            to.answer(
+                200,
+                self.recorded.metrics(running, self.numbers["chunks"]),
+                content_type="text/plain; version=1.0.0; charset=utf-8",
+            )
         else:
             self.replay("not_found", to)
 

@@ -45,13 +45,14 @@ class Recorded:
     def models(self) -> bytes:
         return recording("models")["body"].replace(RECORDED_MODEL, self.model).encode()  # type: ignore[no-any-return]
 
-    def metrics(self, running: int) -> bytes:
+    def metrics(self, running: int, tokens: int) -> bytes:
         text = self._metrics.replace(f'model_name="{RECORDED_MODEL}"', f'model_name="{self.model}"')
         lines = (
             f"{line.rpartition(' ')[0]} {float(running)}" if line.startswith("sglang:num_running_reqs{") else line
             for line in text.splitlines()
         )
-        return ("\n".join(lines) + "\n").encode()
+        counter = f'sglang:realtime_tokens_total{{mode="decode",model_name="{self.model}"}} {float(tokens)}'
+        return ("\n".join([*lines, counter]) + "\n").encode()
 
     def whole(self, kind: str, request: dict[str, Any], tokens: int) -> bytes:
         """A complete answer that claims so many tokens."""

@@ -7,7 +7,8 @@ to answer (recordings/), with as many tokens as `max_tokens` asks for (16 if it 
 
 Paths
   GET  /health /health_generate /ready /ping    200 without a body; 503 while loading and after SIGTERM
-  GET  /v1/models, /v1/models/NAME, /metrics    as recorded; num_running_reqs is the true number
+  GET  /v1/models, /v1/models/NAME, /metrics    as recorded; num_running_reqs is the true number, and
+                                                realtime_tokens_total that of chunks
   POST /v1/chat/completions /v1/completions /generate [/v1/responses]   streamed if "stream" is true
   ANY  /echo...  /status/CODE                   what was asked, as JSON, with two Set-Cookie; an error of that status
   GET  /_stats                                  requests, active, peak_active, disconnects, chunks, argv, environ
@@ -29,6 +30,7 @@ Environment
   STANDIN_CHILDREN=N         child processes that end with it (default 2, like the scheduler and the detokenizer);
                              when one of them dies, it dies
   STANDIN_CHILDREN_SETSID=1  each of them leads a session of its own, and outlives a parent that is killed
+  STANDIN_SAYS=TEXT          this line, at the start
   STANDIN_QUIET=1            no line for each request on standard output
 
 SIGTERM and SIGINT: /health turns 503, running requests finish, then it exits with 0.
@@ -66,6 +68,8 @@ def main() -> int:
         print("Traceback (most recent call last):", file=sys.stderr)
         print("ValueError: the stand-in was told to fail at its start (STANDIN_EXIT)", file=sys.stderr, flush=True)
         return int(os.environ["STANDIN_EXIT"])
+    if "STANDIN_SAYS" in os.environ:
+        print(os.environ["STANDIN_SAYS"], flush=True)
     load_seconds = float(os.environ.get("STANDIN_LOAD_SECONDS", "0"))
     engine = Engine(
         argv=sys.argv[1:],

@@ -17,13 +17,16 @@ def test_everything_that_can_be_said() -> None:
         "VLLM_SHIM_STRIP_PARAMS": "logprobs, top_logprobs,,",
         "VLLM_SHIM_EXPOSE_ROUTES": "/flush_cache, abort_request",
     }
-    argv = [*UPSTREAM, "--port", "8002", "--fd", "0", "--ready-file", "/run/ready", "--served-model-name", "A", "org/B"]
-    assert read_settings(argv, environ) == Settings(
+    argv = [*UPSTREAM, "--port", "8002", "--fd", "0", "--ready-file", "/run/ready", "--engine-log", "/log/sglang.log"]
+    found = read_settings([*argv, "--served-model-name", "A", "org/B"], environ)
+    assert found.stalled_file == Path("/run/ready.stalled")
+    assert found == Settings(
         upstream_host="127.0.0.1",
         upstream_port=8001,
         port=8002,
         fd=0,
         ready_file=Path("/run/ready"),
+        engine_log=Path("/log/sglang.log"),
         served_model_names=("A", "org/B"),
         api_keys=("a", "b"),
         strip_params=frozenset({"logprobs", "top_logprobs"}),

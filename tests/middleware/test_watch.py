@@ -11,6 +11,7 @@ import pytest
 from middleware import watch
 from middleware.calls import Calls
 from middleware.engine import Engine, State
+from middleware.phases import Phase
 from middleware.upstream import Pool
 from middleware.watch import Watcher, leave_word
 from tests.middleware.serving import PATIENCE, free_port
@@ -23,13 +24,16 @@ HANG = b"hang"
 
 
 def watching(
-    answers: dict[bytes, bytes], test: Callable[[Watcher, Engine], Awaitable[None]], ready_file: Path | None = None
+    answers: dict[bytes, bytes],
+    test: Callable[[Watcher, Engine], Awaitable[None]],
+    ready_file: Path | None = None,
+    log: Path | None = None,
 ) -> None:
     async def main() -> None:
         async with asyncio.timeout(PATIENCE), scripted(answering(answers)) as port:
             engine, pool = Engine(), Pool("127.0.0.1", port)
             try:
-                await test(Watcher(engine, Calls(pool), ready_file), engine)
+                await test(Watcher(engine, Calls(pool), ready_file, engine_log=log), engine)
             finally:
                 pool.close()
 
@@ -90,6 +94,7 @@ def test_an_engine_that_was_ready_is_gone_at_once_and_comes_back(after: bytes, t
             await watcher.poll()
             assert engine.health().status_code == 200
             assert ready_file.stat().st_mode & 0o777 == 0o600
+            assert float(ready_file.read_text()) > 0
             ready_file.unlink()
             await watcher.poll()
             assert not ready_file.exists()  # Only when it becomes ready.
@@ -98,6 +103,53 @@ def test_an_engine_that_was_ready_is_gone_at_once_and_comes_back(after: bytes, t
             assert engine.state is State.GONE
 
     watching(answers, test, ready_file)
+
+
+@pytest.mark.parametrize("state", [State.PAUSED, State.ASLEEP])
+def test_a_paused_engine_stays_paused_while_it_is_healthy_and_is_gone_when_it_dies(state: State) -> None:
+    answers = {b"/health": HEALTHY, b"/v1/models": LISTING}
+
+    async def test(watcher: Watcher, engine: Engine) -> None:
+        await watcher.poll()
+        engine.become(state, "training")
+        await watcher.poll()
+        assert engine.state is state
+        answers[b"/health"] = b""
+        await watcher.poll()
+        assert engine.health().status_code == 503
+        answers[b"/health"] = HEALTHY
+        await watcher.poll()
+        assert engine.readiness().status_code == 200
+
+    watching(answers, test)
+
+
+def test_the_log_tells_the_phase_while_it_loads_and_of_each_life_anew(tmp_path: Path) -> None:
+    answers, log = {b"/health": STARTING, b"/v1/models": LISTING}, tmp_path / "sglang.log"
+
+    def says(text: str) -> None:
+        with log.open("a") as file:
+            file.write(text)
+
+    async def test(watcher: Watcher, engine: Engine) -> None:
+        await watcher.poll()
+        assert engine.phase is None
+        says("[2026-11-21 20:16:54] Load weight begin.")
+        await watcher.poll()
+        assert engine.phase is Phase.LOAD
+        answers[b"/health"] = HEALTHY
+        await watcher.poll()
+        assert (engine.state, engine.phase) == (State.READY, None)
+        says("Multi-thread loading shards of an adapter")
+        answers[b"/health"] = b""
+        await watcher.poll()
+        await watcher.poll()
+        assert (engine.state, engine.phase) == (State.GONE, None)
+        says("Application startup complete.")
+        await watcher.poll()
+        assert engine.phase is Phase.WARM_UP
+
+    watching(answers, test, log=log)
 
 
 def test_a_poll_that_hangs_changes_nothing_until_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,16 +198,16 @@ def test_it_goes_on_after_a_poll_that_failed_as_nobody_thought(
 
 def test_word_is_left_whole_and_anew(tmp_path: Path) -> None:
     path = tmp_path / "ready"
-    leave_word(path)
+    leave_word(path, "1")
     first = path.stat()
-    leave_word(path)
+    leave_word(path, "2")
     assert path.stat().st_ino != first.st_ino
-    assert float(path.read_text()) > 0
+    assert path.read_text() == "2\n"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_word_that_cannot_be_left_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    leave_word(tmp_path / "missing" / "ready")
+    leave_word(tmp_path / "missing" / "ready", "1")
     assert "cannot be written: No such file or directory" in caplog.text
 
 

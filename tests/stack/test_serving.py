@@ -95,7 +95,7 @@ def test_each_log_holds_its_own_process_and_the_output_has_all_with_their_names(
     assert all(path.stat().st_mode & 0o077 == 0 for path in logs.values())
     wait_for(lambda: "/v1/chat/completions" in logs["sglang"].read_text(), "the request in the engine's log")
     for name in ("sglang", "middleware"):
-        first = logs[name].read_text().splitlines()[0]
+        first = next(line for line in logs[name].read_text().splitlines() if "] supervisor: " not in line)
         assert f"[{name}] {first}\n" in ready.lines
     assert next(line for line in ready.lines if not re.match(r"\[\w+\] ", line)).startswith("vllm-to-sglang ")
 

@@ -136,6 +136,21 @@ def test_a_lame_duck_takes_health_away_first_and_stops_nothing_meanwhile(tmp_pat
     assert container.seconds_of("stopped: haproxy") - container.seconds_of("received SIGTERM") > 1
 
 
+def test_health_is_taken_away_without_a_lame_duck_too(tmp_path: Path) -> None:
+    """Connections that last through the drain still ask for it."""
+    HaproxyAdmin(tmp_path)
+    container = Container(tmp_path, lame_duck_seconds=0, haproxy_socket=tmp_path / "haproxy.sock")
+    container.program("haproxy", ORDERLY)
+    with container:
+        container.said(r"^\[haproxy\] up$")
+        container.send(signal.SIGTERM)
+        assert container.exit_code() == 0
+    assert (tmp_path / "record").read_text().splitlines()[:2] == [
+        "disable server probe/middleware",
+        "haproxy.py told SIGTERM",
+    ]
+
+
 def test_without_a_front_door_there_is_no_lame_duck(tmp_path: Path) -> None:
     container = Container(tmp_path, lame_duck_seconds=600, haproxy_socket=tmp_path / "haproxy.sock")
     container.program("haproxy", ORDERLY)

@@ -1,0 +1,217 @@
+"""When an engine counts as wedged: by its own counters, and only while somebody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from middleware.engine import Engine, State
+from middleware.policy import Policy
+from middleware.stall import Flow, Stall, counters
+from middleware.upstream import ConnectFailed, UpstreamClosed
+from tests.fakes.recorded import Recorded
+
+WATCHDOG = 300
+
+
+class Sglang:
+    """Its /metrics, and what a request of ours sees of it; `at(second)` is one look."""
+
+    def __init__(self, word: Path | None = None, *, stall_seconds: int = 0) -> None:
+        self.running, self.tokens = 1, 100
+        self.failure: Exception | None = None
+        self.text: bytes | None = None
+        self.scrapes = 0
+        self.flow, self.engine = Flow(), Engine()
+        self.engine.become(State.READY, "the test says so")
+        policy = Policy(watchdog_seconds=WATCHDOG, stall_seconds=stall_seconds)
+        self._stall = Stall(self.engine, self.flow, self._scrape, policy, word)
+
+    async def _scrape(self) -> bytes:
+        self.scrapes += 1
+        if self.failure is not None:
+            raise self.failure
+        if self.text is not None:
+            return self.text
+        return Recorded("m").metrics(self.running, self.tokens)
+
+    def at(self, second: float) -> float:
+        asyncio.run(self._stall.look(second))
+        return self.engine.stalled_seconds
+
+    def through(self, first: int, last: int) -> float:
+        return [self.at(second) for second in range(first, last + 1)][-1]
+
+
+def test_the_counters_are_those_of_a_real_sglang() -> None:
+    found = counters(Recorded("m").metrics(3, 17))
+    assert found is not None
+    assert (found.work, found.progress) == (3, 17.0)
+
+
+def test_ranks_are_summed_whatever_their_labels_hold() -> None:
+    text = b"""\
+# TYPE sglang:num_running_reqs gauge
+sglang:num_running_reqs{dp_rank="0",model_name="a} 9"} 1.0
+sglang:num_running_reqs{dp_rank="1",model_name="a\\"b"} 2
+sglang:num_queue_reqs 4.0
+sglang:realtime_tokens_total{mode="decode"} 1.5e+06
+sglang:realtime_tokens_total{mode="prefill_compute"} 2.0
+sglang:prefill_effective_tokens_total{mode="input"} 3.0
+"""
+    found = counters(text)
+    assert found is not None
+    assert (found.work, found.progress) == (7, 1500005.0)
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"sglang:num_running_reqs 1.0\n", b"sglang:num_running_reqs +-\n"])
+def test_what_does_not_tell_is_not_read(text: bytes) -> None:
+    assert counters(text) is None
+
+
+def test_no_progress_for_longer_than_the_watchdog_is_a_stall_and_is_reported_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    sglang = Sglang()
+    sglang.flow.active = 2
+    assert sglang.through(1000, 1000 + WATCHDOG - 1) == 0.0
+    assert sglang.through(1000 + WATCHDOG, 1400) == 400.0
+    assert caplog.text.count("stalled: no token for 300 s while 1 request ran or waited") == 1
+    sglang.flow.last = 1401.0
+    assert sglang.at(1402) == 0.0
+    assert caplog.text.count("no longer stalled after 400 s") == 1
+
+
+def test_nothing_is_asked_while_nobody_waits_or_answers_come() -> None:
+    sglang = Sglang()
+    sglang.through(0, 500)
+    sglang.flow.active = 1
+    for second in range(500, 1500):
+        sglang.flow.last = float(second)
+        sglang.at(second)
+    assert sglang.scrapes == 0
+
+
+def test_a_request_after_an_idle_hour_is_not_stalled_for_an_hour() -> None:
+    sglang = Sglang()
+    sglang.flow.last = 10.0
+    sglang.at(3600)
+    sglang.flow.active = 1
+    assert sglang.through(3600, 3600 + WATCHDOG - 1) == 0.0
+
+
+def test_a_silent_request_that_makes_tokens_is_no_stall_and_is_seldom_asked_about() -> None:
+    sglang = Sglang()
+    sglang.flow.active = 1
+    for second in range(2000):
+        sglang.tokens += 1
+        assert sglang.at(second) == 0.0
+    assert sglang.scrapes < 2000 / 25
+
+
+def test_a_stall_ends_when_tokens_come_or_nothing_is_left_to_do() -> None:
+    for change in ("tokens", "running"):
+        sglang = Sglang()
+        sglang.flow.active = 1
+        assert sglang.through(0, 400) == 400.0
+        setattr(sglang, change, 0)
+        assert sglang.through(401, 420) == 0.0
+
+
+def test_clients_that_give_up_in_between_hide_nothing() -> None:
+    sglang = Sglang()
+    for second in range(WATCHDOG + 50):
+        sglang.flow.active = int(second % 20 < 10)
+        sglang.at(second)
+    assert sglang.engine.stalled_seconds
+
+
+@pytest.mark.parametrize("failure", [TimeoutError(), UpstreamClosed()])
+def test_an_engine_that_does_not_even_say_how_it_is_is_stalled_too(failure: Exception) -> None:
+    sglang = Sglang()
+    sglang.flow.active = 1
+    sglang.failure = failure
+    sglang.engine.become(State.GONE, "its /health did not answer")
+    assert sglang.through(0, 400) == 400.0
+
+
+def test_nobody_there_is_dead_and_not_stalled() -> None:
+    sglang = Sglang()
+    sglang.flow.active = 1
+    sglang.failure = ConnectFailed()
+    assert sglang.through(0, 1000) == 0.0
+
+
+@pytest.mark.parametrize("text", [b"", b"sglang:num_running_reqs 1.0\nsglang:generation_tokens_total 5.0\n"])
+def test_an_sglang_that_does_not_tell_is_never_stalled(text: bytes) -> None:
+    sglang = Sglang()
+    sglang.flow.active = 1
+    sglang.text = text
+    assert sglang.through(0, 1000) == 0.0
+
+
+@pytest.mark.parametrize("state", [State.PAUSED, State.ASLEEP])
+def test_a_paused_engine_is_silent_because_it_was_told_to_be(state: State) -> None:
+    sglang = Sglang()
+    sglang.flow.active = 1
+    assert sglang.through(0, 400) == 400.0
+    sglang.engine.become(state, "training")
+    assert sglang.through(401, 1000) == 0.0
+    sglang.engine.become(State.READY, "goes on")
+    assert sglang.through(1001, 1001 + WATCHDOG - 1) == 0.0
+
+
+def test_word_is_left_for_supervision_only_where_the_operator_wants_it(tmp_path: Path) -> None:
+    word = tmp_path / "sglang.stalled"
+    sglang = Sglang(word)
+    sglang.flow.active = 1
+    assert sglang.through(0, 2000) == 2000.0
+    assert not word.exists()
+
+
+def test_word_is_left_once_a_stall(tmp_path: Path) -> None:
+    word = tmp_path / "sglang.stalled"
+    sglang = Sglang(word, stall_seconds=600)
+    sglang.flow.active = 1
+    sglang.through(0, 599)
+    assert not word.exists()
+    sglang.at(600)
+    assert word.read_text() == "wedged: no token for 600 s while 1 request ran or waited\n"
+    assert word.stat().st_mode & 0o777 == 0o600
+    word.unlink()
+    sglang.through(601, 700)
+    assert not word.exists()
+    sglang.flow.last = 701.0
+    sglang.through(702, 1400)
+    assert word.exists()
+
+
+def test_the_operators_limit_may_be_shorter_than_the_watchdogs(tmp_path: Path) -> None:
+    word = tmp_path / "sglang.stalled"
+    sglang = Sglang(word, stall_seconds=20)
+    sglang.flow.active = 1
+    assert sglang.through(0, 20) == 20.0
+    assert word.exists()
+
+
+def test_it_goes_on_after_a_look_that_failed_as_nobody_thought(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Stall):
+        __slots__ = ()
+
+        async def look(self, now: float) -> None:
+            raise IndexError
+
+    async def main() -> None:
+        sglang = Sglang()
+        stall = Failing(sglang.engine, sglang.flow, sglang._scrape, Policy(), None)
+        running = asyncio.create_task(stall.run())
+        await asyncio.sleep(0.1)
+        assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+    assert "looking whether the engine is stalled failed" in caplog.text
