@@ -11,7 +11,7 @@ QUICK ?=
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help install engine run docs bench soak check format test catalog image test-image clean
+.PHONY: help install engine run docs bench picture soak check format test catalog image test-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,10 @@ engine: ## the CPU engine into .venv-engine, and its model into .engine
 haproxy:
 	@PATH="$$PATH:/usr/local/sbin:/usr/sbin" command -v haproxy >/dev/null || cpu_engine/get_haproxy
 
+.PHONY: prometheus
+prometheus:
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null || tests/prometheus/get_prometheus
+
 ifeq ($(MODEL)$(filter-out cpu,$(ENGINE)),)
 run: .venv/.stamp haproxy engine ## serve: the embedded model on this CPU, or MODEL=org/name TP=8 [ARGS=...] [DRY=1] in the image
 	@.venv/bin/python cpu_engine/run.py --port $(PORT) -- $(ARGS)
@@ -53,7 +57,7 @@ endif
 format: install ## ruff format
 	@.venv/bin/ruff format .
 
-soak: install haproxy engine ## what is too long for `make test`: vLLM's own parser beside ours, 10,000 strange requests, 1,000 streams, 500 slow readers
+soak: install haproxy engine ## what is too long for `make test`: vLLM's own parser beside ours, 10,000 strange requests, 1,000 streams, 500 slow readers, probes of a server that is tortured
 	@.venv/bin/pytest -m soak
 
 docs: install ## docs/ and the README's table, from the tables and the accepted differences
@@ -62,6 +66,9 @@ docs: install ## docs/ and the README's table, from the tables and the accepted 
 
 bench: .venv/.stamp .venv-bench/.stamp haproxy ## the measurements that the README quotes, ten minutes; QUICK=1 shows in one that it works
 	@.venv/bin/python -m bench $(if $(QUICK),--quick)
+
+picture: install haproxy prometheus engine ## docs/load.svg: a load on the real engine as a real Prometheus sees it, three minutes
+	@.venv/bin/python -m tests.prometheus.load_picture
 
 .venv-bench/.stamp: bench/requirements.txt
 	@$(PYTHON) -m venv .venv-bench
@@ -76,7 +83,7 @@ check: install ## ruff, mypy, and that the documents are what the tables say
 	@.venv/bin/python -m shims.document --check
 	@.venv/bin/python -m tests.differential.document --check
 
-test: install haproxy engine ## unit tests, the real stack over a stand-in, the real engine
+test: install haproxy prometheus engine ## unit tests, the real stack over a stand-in, the real engine
 	@.venv/bin/pytest
 
 catalog: install ## rebuild shims/catalog from the published packages, print what changed: VLLM=0.33.0 SGLANG=0.5.23

@@ -38,9 +38,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """`parts` are the processes whose cost counts, by what they are."""
+    """`parts` are the processes whose cost counts, by what they are; `engine` is the stand-in's port."""
 
     port: int
+    engine: int
     parts: Mapping[str, tuple[int, ...]]
 
     @property
@@ -69,7 +70,7 @@ def stand_in(place: Place) -> Iterator[None]:
 
 @contextlib.contextmanager
 def direct(place: Place) -> Iterator[Running]:
-    yield Running(place.engine, {})
+    yield Running(place.engine, place.engine, {})
 
 
 @contextlib.contextmanager
@@ -78,7 +79,7 @@ def _alone(
 ) -> Iterator[Running]:
     with process(words, place.log(name), core=place.cores.measured, env=env) as running:
         wait_until_it_chats(port, running, place.log(name), PATIENCE)
-        yield Running(port, {name: family(running.pid)})
+        yield Running(port, place.engine, {name: family(running.pid)})
 
 
 def _haproxy(no_delay: str) -> Callable[[Place], AbstractContextManager[Running]]:
@@ -126,7 +127,7 @@ def stack(place: Place) -> Iterator[Running]:
     words = [str(ROOT / "shims/bin/vllm"), *serve("--host", "127.0.0.1", "--port", str(port))]
     with process(words, place.log("stack"), core=place.cores.measured, env=env) as running:
         wait_until_it_chats(port, running, place.log("stack"), PATIENCE)
-        yield Running(port, {name: found(running.pid, name) for name in ("haproxy", "middleware")})
+        yield Running(port, port + 1, {name: found(running.pid, name) for name in ("haproxy", "middleware")})
 
 
 def found(supervisord: int, name: str) -> tuple[int, ...]:
@@ -169,6 +170,7 @@ HAPROXY_DEFAULTS = Contender("haproxy-defaults", "haproxy without http-no-delay"
 MIDDLEWARE = Contender("middleware", "our middleware", _middleware())
 STACK = Contender("stack", "our whole stack", stack)
 ROUTER = Contender("sglang-router", "sglang-router 0.3.2", _router())
+STOCK = Contender("stock", "Starlette + httpx", stock)
 QUIET_MIDDLEWARE = Contender(
     "middleware-quiet", "our middleware, no access log", _middleware("--disable-uvicorn-access-log"), requests_only=True
 )
@@ -184,7 +186,7 @@ CONTENDER_LIST = (
     ROUTER,
     QUIET_ROUTER,
     Contender("sglangmux", "sglangmux 0.1.1", mux, streams=False),
-    Contender("stock", "Starlette + httpx", stock),
+    STOCK,
 )
 
 

@@ -8,11 +8,14 @@ import asyncio
 import itertools
 from typing import Protocol
 
+from bench.ranks import metrics
 from bench.recorded import Recorded
 
 COMMON = b"date: Sat, 21 Nov 2026 07:56:06 GMT\r\nserver: uvicorn\r\n"
 MODELS = ("/v1/models",)
 INFO = ("/model_info", "/get_model_info", "/server_info", "/get_server_info")
+RANKS = "/_ranks/"  # behind it their number; the answer is the text that /metrics is from now on
+METRICS = b"text/plain; version=1.0.0; charset=utf-8"
 HEALTH = ("/health", "/health_generate", "/ready")
 
 
@@ -24,6 +27,9 @@ class Steps(Protocol):
 def plain(body: bytes, content_type: bytes = b"application/json", status: bytes = b"200 OK") -> bytes:
     head = b"HTTP/1.1 %b\r\n%bcontent-length: %d\r\ncontent-type: %b\r\nvary: Origin\r\n\r\n"
     return head % (status, COMMON, len(body), content_type) + body
+
+
+UNKNOWN = plain(b'{"detail":"Not Found"}', status=b"404 Not Found")
 
 
 class Clock:
@@ -58,8 +64,21 @@ class Engine:
             **dict.fromkeys(HEALTH, plain(b"")),
             **dict.fromkeys(MODELS, plain(recorded.models)),
             **dict.fromkeys(INFO, plain(recorded.model_info)),
-            "/metrics": plain(recorded.metrics, b"text/plain; version=1.0.0; charset=utf-8"),
         }
+        self._ranked: dict[int, bytes] = {}
+        self.behave(1)
+
+    def behave(self, ranks: int) -> bytes:
+        """As an engine of so many data-parallel ranks, as long as nothing else is asked for."""
+        if ranks not in self._ranked:
+            self._ranked[ranks] = plain(metrics(self.recorded.model, ranks), METRICS)
+        self.controls["/metrics"] = self._ranked[ranks]
+        return self._ranked[ranks]
+
+    def control(self, path: str) -> bytes:
+        if path.startswith(RANKS):
+            return self.behave(int(path.removeprefix(RANKS)))
+        return self.controls.get(path, UNKNOWN)
 
     def clock(self, pace: float) -> Clock:
         return self._clocks.setdefault(pace, Clock(pace))

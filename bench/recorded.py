@@ -50,7 +50,7 @@ class Recorded:
     """
 
     def __init__(self, model: str, model_path: str = "") -> None:
-        self._model = json.dumps(model).encode()
+        self.model = json.dumps(model).encode()
         chat = recorded("chat")
         lengthened = " ".join([SENTENCE] * ((ANSWER_BYTES - len(chat)) // (len(SENTENCE) + 1) + 1))
         self._answers = {
@@ -63,7 +63,6 @@ class Recorded:
         self.model_info = json.dumps(MODEL_INFO | info).encode()
         # As long as a context as large as the requests here needs.
         self.models = self._named(recorded("models")).replace(b'"max_model_len":8192', b'"max_model_len":1048576')
-        self.metrics = (RECORDINGS / "metrics.txt").read_bytes()
 
     def answer(self, kind: str, rid: bytes) -> bytes:
         return b'{"id":"' + rid + self._answers[kind]
@@ -78,7 +77,7 @@ class Recorded:
         )
 
     def _named(self, answer: bytes) -> bytes:
-        return answer.replace(RECORDED_MODEL, self._model)
+        return answer.replace(RECORDED_MODEL, self.model)
 
     def _tail(self, answer: bytes) -> bytes:
         """All that stands behind the id's characters."""

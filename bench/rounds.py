@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import scrapes
 from bench.bodies import Bodies
 from bench.contenders import (
     CONTENDER_LIST,
@@ -87,7 +88,9 @@ def collect(sizes: Sizes, cores: Cores, say: Say, only: Sequence[str] = ()) -> C
                     with contender.start(place) as running:
                         sheet.figures["start_s"] = time.perf_counter() - began
                         settle()
-                        measure(Bench(contender, running, bodies, sizes, sheet), first=number == 0)
+                        bench = Bench(contender, running, bodies, sizes, sheet)
+                        measure(bench, first=number == 0)
+                        scrapes.measured(bench)
                 except WRONG as failure:
                     sheet.problems.append(f"{contender.label}: {failure}")
                 collected.take(contender.name, number, sheet)

@@ -17,6 +17,7 @@ class Sizes:
     firsts: int  # alone, one after the other
     large: int  # large requests beside running streams
     held: int  # streams that are held open
+    scrapes: int  # of /metrics, one after the other
     drawn: int  # tokens of the stream that is drawn
     starts: int
     real_rounds: int
@@ -24,8 +25,8 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=3, seconds=2, many=(64, 256), tokens=100, bursts=10, firsts=80, large=3, held=1000, drawn=100, starts=5,
-    real_rounds=6,
+    rounds=3, seconds=2, many=(64, 256), tokens=100, bursts=10, firsts=80, large=3, held=1000, scrapes=20, drawn=100,
+    starts=5, real_rounds=6,
 )  # fmt: skip
 QUICK = Sizes(
     rounds=1,
@@ -36,6 +37,7 @@ QUICK = Sizes(
     firsts=5,
     large=1,
     held=100,
+    scrapes=5,
     drawn=40,
     starts=1,
     real_rounds=0,

@@ -6,7 +6,8 @@
 A chat with `"stream": true` gets its first token at once, as if the prefill took no time, and then one with each step
 of a clock that all streams of one pace share, as in an engine that decodes a batch. The pace stands in the prompt,
 because not every router hands on headers: "a token every 20 ms". Without one all tokens come as fast as they are
-taken, many in a write. A reader that is too slow gets the rest later.
+taken, many in a write. A reader that is too slow gets the rest later. GET /_ranks/8 makes /metrics that of an engine
+with eight data-parallel ranks.
 """
 
 from __future__ import annotations
@@ -91,8 +92,7 @@ class Conversation(asyncio.Protocol):
     def on_message_complete(self) -> None:
         kind = WHOLE.get(self._url)
         if kind is None:
-            unknown = plain(b'{"detail":"Not Found"}', status=b"404 Not Found")
-            self._transport.write(self._engine.controls.get(self._url.decode("latin-1"), unknown))
+            self._transport.write(self._engine.control(self._url.decode("latin-1")))
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         rid = self._rid(body)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.contenders import CONTENDER_LIST, DIRECT, STACK, Contender
+from bench.contenders import CONTENDER_LIST, DIRECT, MIDDLEWARE, STACK, STOCK, Contender
 from bench.quantiles import rounded, shown
 from bench.real import Real
 from bench.rounds import Collected
@@ -21,6 +21,7 @@ TIME_HEAD = """## Time, ms
 
 Direct as it is, the others beyond direct in the same round. A gap is the time between two tokens of a stream that the
 engine sends every 20 ms; the longest gaps are beyond those 20 ms."""
+GAPS = ("p50", "p99", "max")
 Cell = Callable[[Collected, Contender], str]
 
 
@@ -75,6 +76,29 @@ TIME: tuple[Column, ...] = (
     Column("requests a second, 32 connections", medians("small_rps")),
 )
 
+SCRAPES_HEAD = """## Scrapes of /metrics
+
+SGLang's whole text with the series of one and of eight data-parallel ranks; ten scrapes a second, their CPU beyond
+idle; "passed on" is what Starlette + httpx needs to hand on the same text. Gaps of 64 streams, every 20 ms a token,
+beside ten scrapes a second of eight ranks, and without."""
+
+
+def to_stock(figure: str) -> Cell:
+    return lambda collected, one: shown(collected.ratios(one.name, STOCK.name, figure))
+
+
+SCRAPES: tuple[Column, ...] = (
+    Column("CPU ms, 1 rank", spread("scrape1_cpu_ms")),
+    Column("to passed on", to_stock("scrape1_cpu_ms")),
+    Column("CPU ms, 8 ranks", spread("scrape8_cpu_ms")),
+    Column("to passed on", to_stock("scrape8_cpu_ms")),
+    Column("answered in ms, 1 / 8", medians("scrape1_p50_ms", "scrape8_p50_ms")),
+    Column("bytes, 1 / 8", medians("scrape1_bytes", "scrape8_bytes")),
+    Column("SGLang's bytes, 1 / 8", medians("scrape1_sglang_bytes", "scrape8_sglang_bytes")),
+    Column("gap beside scrapes, p50 / p99 / max, ms", medians(*(f"scraped_gap_{part}_ms" for part in GAPS))),
+    Column("and without", medians(*(f"calm_gap_{part}_ms" for part in GAPS))),
+)
+
 SUMMARY: tuple[Column, ...] = (
     Column("CPU ms a small request", medians("small_cpu_ms")),
     Column("CPU ms a 1 MB request", medians("large_cpu_ms")),
@@ -96,6 +120,8 @@ def markdown(machine: Mapping[str, str], collected: Collected, starts: Starts | 
         TIME_HEAD,
         _table(TIME, collected, [one for one in CONTENDER_LIST if not one.requests_only]),
         "![the gaps of one stream](gaps.svg)",
+        SCRAPES_HEAD,
+        _table(SCRAPES, collected, [MIDDLEWARE, STACK, STOCK]),
         "## Targets",
         _lines(("target", "measured", "limit", "met"), [target.judged(collected, real) for target in TARGETS]),
         *_whole(starts, real),

@@ -64,5 +64,7 @@ TARGETS: tuple[Target, ...] = (
     Target("whole stack: TTFT added to one stream, p50", 2, added(STACK.name, "ttft1_p50_ms"), " ms"),
     Target("whole stack: TTFT added to 64 at once, p50", 10, added(STACK.name, "ttft64_p50_ms"), " ms"),
     Target("whole stack: TTFT added to 64 at once, p99", 10, added(STACK.name, "ttft64_p99_ms"), " ms"),
+    Target("middleware: 10 scrapes a second add to a gap", 5, as_measured(MIDDLEWARE.name, "scrape_stall_ms"), " ms"),
+    Target("middleware: gap p99 beside them, to without", 1.1, as_measured(MIDDLEWARE.name, "scraped_to_calm")),
     Target("whole stack: throughput of the real engine, to direct", 0.97, throughput, at_least=True),
 )  # fmt: skip

@@ -91,3 +91,16 @@ def test_the_large_requests_are_taken(front: Served, tmp_path: Any) -> None:
     assert 1_900 < bodies.small.stat().st_size < 2_100
     assert front.post(CHAT, content=bodies.large.read_bytes(), headers=JSON).status_code == 200
     assert front.post(COMPLETIONS, content=token_ids(), headers=JSON).status_code == 200
+
+
+def test_its_metrics_are_those_of_as_many_ranks_as_it_is_told_to_have(engine: Served) -> None:
+    alone = engine.get("/metrics").text
+    told = engine.get("/_ranks/8").text
+    assert told == engine.get("/metrics").text
+    running = [line for line in told.splitlines() if line.startswith("sglang:num_running_reqs{")]
+    assert [line.partition(",")[0] for line in running] == [
+        f'sglang:num_running_reqs{{dp_rank="{rank}"' for rank in range(8)
+    ]
+    assert told.count("\nsglang:prompt_tokens_total{") == alone.count("\nsglang:prompt_tokens_total{") > 0
+    assert f'model_name="{MODEL}"' in told
+    assert engine.get("/_ranks/1").text == alone

@@ -42,6 +42,6 @@ def client(sglang: Server) -> Iterator[openai.OpenAI]:
 
 
 def running(server: Server) -> int:
-    """From SGLang itself: its metrics are refreshed only every 40 decode steps."""
+    """From SGLang itself: its metrics are refreshed only every 10 decode steps."""
     loads = httpx.get(f"http://127.0.0.1:{server.port + 1}/v1/loads", trust_env=False).json()["loads"]
     return sum(load["num_running_reqs"] for load in loads)

@@ -78,6 +78,15 @@ def test_the_command_line_arrived(sglang: Server) -> None:
     assert "GET /health" not in sglang.output, "the health check must not fill the engine's log"
 
 
+def test_the_phases_of_its_start_are_in_the_log_of_the_middleware(sglang: Server) -> None:
+    log = (sglang.run_dir / "log/middleware.log").read_text()
+    lines = [line.partition("engine: ")[2] for line in log.splitlines() if "engine: " in line]
+    told = " ".join(lines)
+    assert "now load" in told, lines
+    assert "now warm-up" in told, lines
+    assert next(line for line in lines if line.startswith("load took ")).endswith(" s, now warm-up"), lines
+
+
 def test_the_key_of_the_environment_guards_v1_alone_and_stands_nowhere(sglang: Server) -> None:
     with httpx.Client(base_url=sglang.url, timeout=60, trust_env=False) as stranger:
         assert stranger.post("/v1/chat/completions", json=QUESTION).status_code == 401
@@ -118,6 +127,7 @@ def test_killed_and_stopped_on_the_real_engine(tmp_path: Path) -> None:
         before = server.processes()
         os.kill(next(pid for pid, command in before.items() if "scheduler" in command), signal.SIGKILL)
         wait_for(lambda: server.health() == 503, "the death of the scheduler to be seen")
+        wait_for(lambda: "(phase: load)" in _said(server), "/health to say what the next one does", LOAD_SECONDS)
         server.wait_ready(LOAD_SECONDS)
         assert not set(before) & {pid for pid, command in server.processes().items() if "sglang::" in command}
         tails: list[str] = []
@@ -131,6 +141,12 @@ def test_killed_and_stopped_on_the_real_engine(tmp_path: Path) -> None:
             thread.join()
         assert tails == ["data: [DONE]"] * 4
         assert server.processes() == {}
+
+
+def _said(server: Server) -> str:
+    answer = server.client.get("/health")
+    assert answer.status_code == 503, "it was never seen to load"
+    return answer.text
 
 
 def _stream(server: Server, running: threading.Barrier, tails: list[str]) -> None:

@@ -85,3 +85,29 @@ def test_the_router_sees_an_engine_die_and_come_back(tmp_path: Path) -> None:
             os.kill(next(pid for pid, line in server.processes().items() if "sglang.py" in line), signal.SIGKILL)
             wait_for(lambda: not healthy(url), "the router to see it die")
             wait_for(lambda: healthy(url), "the router to see it come back")
+
+
+SHOWN = ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "gpu_cache_usage_perc")
+
+
+@pytest.mark.engine
+def test_the_router_shows_our_series_as_its_own(sglang: Server, tmp_path: Path) -> None:
+    """With the static workers that it has here its /metrics is a worker's, asked for when it is asked (0.1.17)."""
+    with routing(sglang, tmp_path / "router.log") as url:
+        wait_for(lambda: healthy(url), "the router to find its worker")
+
+        def shown(series: str) -> float | None:
+            answer = httpx.get(f"{url}/metrics", trust_env=False, timeout=10)
+            assert answer.headers["content-type"].startswith("text/plain")
+            lines = [line for line in answer.text.splitlines() if line.startswith(f"vllm:{series}{{")]
+            assert all(f'model_name="{NAME}"' in line for line in lines), lines
+            return sum(float(line.rpartition(" ")[2]) for line in lines) if lines else None
+
+        wait_for(lambda: all(shown(series) is not None for series in SHOWN), f"{SHOWN} in the router's /metrics")
+        before = shown("generation_tokens_total") or 0.0
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as client:
+            messages: list[Any] = [{"role": "user", "content": "What is the capital of France?"}]
+            usage = client.chat.completions.create(model=NAME, messages=messages, max_tokens=8).usage
+        assert usage is not None
+        generated = before + usage.completion_tokens
+        wait_for(lambda: (shown("generation_tokens_total") or 0.0) >= generated, "the tokens to be counted")

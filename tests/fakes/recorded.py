@@ -51,8 +51,10 @@ class Recorded:
             f"{line.rpartition(' ')[0]} {float(running)}" if line.startswith("sglang:num_running_reqs{") else line
             for line in text.splitlines()
         )
-        counter = f'sglang:realtime_tokens_total{{mode="decode",model_name="{self.model}"}} {float(tokens)}'
-        return ("\n".join([*lines, counter]) + "\n").encode()
+        name = "sglang:realtime_tokens_total"
+        counted = f'{name}{{mode="decode",model_name="{self.model}"}} {float(tokens)}'
+        counter = (f"# HELP {name} Total number of tokens processed.", f"# TYPE {name} counter", counted)
+        return ("\n".join([*lines, *counter]) + "\n").encode()
 
     def whole(self, kind: str, request: dict[str, Any], tokens: int) -> bytes:
         """A complete answer that claims so many tokens."""
