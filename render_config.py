@@ -22,6 +22,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shims import cli, facts, files, plan, report, settings
+from shims.environment.families import MULTIPROC_DIR
 from shims.exceptions import CommandLineError, ShimError, StartError
 from shims.plan import Engine, Plan
 
@@ -171,7 +172,7 @@ def engine_stop_seconds(chosen: Plan) -> int:
 def middleware_command(chosen: Plan) -> tuple[str, ...]:
     engine = chosen.engines[0]
     return (
-        *_without((*chosen.engine_only, "PROMETHEUS_MULTIPROC_DIR")),
+        *_without((*chosen.engine_only, *MULTIPROC_DIR)),
         # It reads the model's small files where the engine has put them.
         *(f"{name}={engine.env[name]}" for name in HUB_PLACES if name in engine.env),
         *(chosen.facts.python, "-I", "-X", "utf8", "-m", "middleware"),
@@ -190,10 +191,9 @@ def _without(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def write(chosen: Plan, folder: Path) -> None:
-    """Writes the run directory: folders 0700, files 0600, so that no other user reads or replaces them. Raises
-    StartError."""
+    """The run directory: folders 0700, files 0600, so that no other user reads or replaces them. Or StartError."""
     try:
-        for name in ("", "ready", "prometheus", "prometheus/sglang"):
+        for name in ("", "ready"):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, text in render(chosen).items():
             _write_private(folder / name, text.encode())

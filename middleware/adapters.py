@@ -129,6 +129,10 @@ class Adapters:
             running.append(adapter)
         return adapter.inside
 
+    def running(self) -> list[str]:
+        """The names that requests are with SGLang for."""
+        return [name for name, adapter in self._adapters.items() if adapter.running]
+
     def idle(self, among: Collection[str]) -> Adapter | None:
         """The first of SGLang's names that no request runs on."""
         known = {one.inside: one for one in (*self._adapters.values(), *self._retired.values())}

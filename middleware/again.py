@@ -49,7 +49,11 @@ def undressed(start: Message) -> Message:
     return {**start, "headers": [pair for pair in start["headers"] if not pair[0].lower().startswith(_DRESSING)]}
 
 
-class Again(Response):
+class Repeated(Response):
+    """What a request of ours was answered, once more: it has been counted."""
+
+
+class Again(Repeated):
     """Whatever the other path answers, as it comes."""
 
     def __init__(self, app: ASGIApp, path: str, body: bytes, headers: Headers) -> None:

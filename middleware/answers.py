@@ -14,6 +14,8 @@ from middleware.policy import Policy
 
 REQUEST_ID = b"x-request-id"
 VARY = (b"vary", b"Origin")
+# Where a scope has the head of its answer, for what counts them.
+ANSWER = "vllm-to-sglang.answer"
 
 
 class Answers:
@@ -43,6 +45,7 @@ class Answers:
 
     async def begin(self, scope: Scope, send: Send, start: Message) -> None:
         """Sends the head of an answer."""
+        scope[ANSWER] = start
         if self._ids:
             send = self.identified(scope, send)
         if header(scope["headers"], b"origin") is None and header(headers := start["headers"], b"vary") is None:

@@ -17,6 +17,7 @@ from middleware.errors import Refused, error, unavailable
 from middleware.fields.told import Told
 from middleware.headers import request_head
 from middleware.intake import ClientGone
+from middleware.metrics.accounts import kind_of, objection
 from middleware.upstream import ConnectFailed, Connection, Exchange, NoAnswer, Pool, UpstreamError
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class Calls:
         try:
             return await self.fetch(method, path, body)
         except UpstreamError as failure:
-            raise Refused(failed(failure)) from failure
+            raise Refused(failed(failure), kind_of(failure)) from failure
 
     async def fetch(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """The same, for who answers nobody: a failure is UpstreamError."""
@@ -124,4 +125,4 @@ def refused(status: int, content: bytes, told: Told | None = None) -> Refused:
     if not 400 <= status < 600:
         return Refused(error(502, f"The engine answered {status}."))
     status, body = retold(status, content, told or Told())
-    return Refused(Response(body, status, media_type="application/json"))
+    return Refused(Response(body, status, media_type="application/json"), objection(status))

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from middleware.calls import Calls
 from middleware.engine import Engine
 from middleware.load import Load
+from middleware.metrics.served import Metrics
 from middleware.model import Model
 from middleware.prompt.traits import Traits
 from middleware.settings import Settings
@@ -31,11 +32,12 @@ Render = Callable[[dict[str, Any]], Awaitable[list[int] | None]]
 class Context:
     settings: Settings
     engine: Engine
-    control: httpx.AsyncClient  # small calls that change the engine, and scrapes
+    control: httpx.AsyncClient  # small calls that change the engine
     load: Load
     model: Model
     calls: Calls  # work for the engine on behalf of a request
     again: ASGIApp  # a request of ours through the table of routes, past the keys
+    metrics: Metrics
     paths: Mapping[str, tuple[str, ...]]  # and their methods, for the documents
     render: Render | None = None
     traits: Callable[[], Traits] = Traits  # of the chat template, as far as it is known by now

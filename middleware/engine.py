@@ -14,6 +14,8 @@ from middleware.phases import Phase
 log = logging.getLogger("middleware.engine")
 
 RETRY_SECONDS = 5
+# Why a request was refused, in the counts.
+NOT_READY = "engine_not_ready"
 # haproxy's check reads it, so that its own 503 for /health can name the phase too.
 PHASE_HEADER = "x-engine-phase"
 
@@ -123,7 +125,7 @@ class Engine:
     def require_admission(self) -> None:
         """Or Refused: no work for the engine now."""
         if self._refusal is not None:
-            raise Refused(self._refusal)
+            raise Refused(self._refusal, NOT_READY)
 
     def require_alive(self) -> None:
         """Or Refused: there is nobody to ask; a paused or sleeping engine can be asked what is no work."""

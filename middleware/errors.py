@@ -31,11 +31,12 @@ SHOWN_CHARACTERS = 100
 
 
 class Refused(Exception):
-    """The request is answered here and not forwarded."""
+    """The request is answered here and not forwarded. `rule` says why in the counts, where the status does not."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, rule: str = "") -> None:
         super().__init__(response.status_code)
         self.response = response
+        self.rule = rule
 
 
 def error_body(status: int, message: str, *, param: str | None = None, kind: str | None = None) -> dict[str, object]:

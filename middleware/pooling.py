@@ -141,6 +141,7 @@ async def embed(context: Context, given: Inputs, asked: Common, encoding: str) -
     status, content = await context.calls.ask("POST", "/v1/embeddings", msgspec.json.encode(body))
     if status != 200:
         raise refused(context, status, content, asked)
+    context.metrics.counts.finished.inc("stop", by=len(given))
     return Calls.read(status, content, Vectors)
 
 

@@ -6,28 +6,32 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext
+from time import monotonic, perf_counter
 
 from starlette.types import Receive, Scope, Send
 
 from middleware.answers import Answers
 from middleware.calls import failed, while_connected, whole
 from middleware.client import Client
-from middleware.dialect.events import Events
 from middleware.dialect.ids import identify, renew
 from middleware.dialect.reply import Whole, reply
 from middleware.dialect.room import fitted
 from middleware.dialect.voice import voice
-from middleware.engine import RETRY_SECONDS, Engine
+from middleware.engine import NOT_READY, RETRY_SECONDS, Engine
 from middleware.errors import Refused, error, unavailable
 from middleware.fields.draft import Draft
 from middleware.fields.edit import Editor
 from middleware.fields.told import Told
 from middleware.headers import Headers, header, request_head, response_headers
 from middleware.intake import BODY_LIMIT, ClientGone, announced, attend, first_piece, whole_body
-from middleware.relay import STOPPING, relay
+from middleware.metrics import accounts
+from middleware.metrics.served import Metrics
+from middleware.model import Model
+from middleware.relay import STOPPING, Edits, relay
 from middleware.repair.guards import require_json
 from middleware.routes import Route
 from middleware.settings import Settings
+from middleware.tasks import Task
 from middleware.upstream import Aborted, Connection, Exchange, Pool, UpstreamError
 
 log = logging.getLogger("middleware.proxy")
@@ -37,7 +41,18 @@ Preparation = Callable[[Draft], Awaitable[None] | None]
 
 
 class Proxy:
-    __slots__ = ("_answers", "_editors", "_engine", "_limit", "_pool", "_prepare", "_voice")
+    __slots__ = (
+        "_answers",
+        "_editors",
+        "_engine",
+        "_limit",
+        "_metrics",
+        "_model",
+        "_pool",
+        "_prepare",
+        "_tables",
+        "_voice",
+    )
 
     def __init__(
         self,
@@ -46,6 +61,8 @@ class Proxy:
         answers: Answers,
         routes: Iterable[Route],
         settings: Settings,
+        metrics: Metrics,
+        model: Model,
         prepare: Preparation | None = None,
     ) -> None:
         self._engine = engine
@@ -53,22 +70,29 @@ class Proxy:
         self._answers = answers
         self._limit = settings.policy.max_request_body_bytes
         self._prepare = prepare
+        self._metrics = metrics
+        self._model = model
         self._voice = voice(settings.policy, settings.served_model_names)
         self._editors = {
             route.path: Editor(route.body, settings.strip_params, settings.policy)
             for route in routes
             if route.body is not None
         }
+        self._tables = {route.path: route.body.name for route in routes if route.body is not None}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+        counts, flow = self._metrics.counts, self._metrics.flow
         refusal = self._engine.refusal()
         if refusal is not None:
+            counts.refused.inc(NOT_READY, "503")
             await refusal(scope, receive, self._answers.dressed(scope, send))
             return
         exchange = Exchange(self._pool)
         attendant: asyncio.Task[Refused | None] | None = None
         client = Client.of(scope)
         begun = False
+        sent = False
+        told = Told(route.answer)
 
         async def begin(status: int, headers: list[tuple[bytes, bytes]]) -> None:
             nonlocal begun
@@ -78,29 +102,47 @@ class Proxy:
 
         try:
             more, draft = await self._open(exchange, scope, receive, route, here=client is not None and client.sent_all)
+            sent = True
+            flow.active += 1
+            if draft is not None:
+                told = draft.told
             if client is not None and not more:
                 client.when_gone(exchange.abort)
             else:
                 attendant = asyncio.create_task(attend(receive, exchange, more=more))
             answer = await exchange.answer(within=route.within)
-            editing = self._reply(answer, scope, route, draft)
+            editing = self._reply(answer, scope, told)
             if isinstance(editing, Whole):
                 body = await whole(answer, editing.limit)
                 if draft is not None and editing.status == 400 and fitted(draft, body):
                     exchange.close()
                     renew(draft.told)
                     answer = await self._send_again(exchange, scope, draft)
-                    editing = self._reply(answer, scope, route, draft)
+                    editing = self._reply(answer, scope, told)
                     body = await whole(answer, editing.limit) if isinstance(editing, Whole) else b""
             if isinstance(editing, Whole):
+                there = perf_counter()
+                if answer.status < 400:
+                    flow.last = monotonic()
                 status, body = editing.retold(body)
                 with client.in_one_write() if client is not None else nullcontext():
                     await begin(status, _with_length(response_headers(status, answer.headers), status, len(body)))
                     await send({"type": "http.response.body", "body": body})
+                counts.overhead.observe(perf_counter() - there, "after")
+                if answer.status >= 400:
+                    accounts.objected(counts, answer.status)
+                else:
+                    accounts.answered(counts, told, self._model.context_length)
             else:
                 await begin(answer.status, response_headers(answer.status, answer.headers))
-                await relay(answer, send, editing, client)
+                broken = await relay(answer, send, editing, client, flow)
+                if broken is not None:
+                    counts.failed.inc(accounts.CUT_SHORT)
+                    accounts.unanswered(counts, told)
+                elif answer.complete:
+                    accounts.answered(counts, told, self._model.context_length)
         except Refused as refused:
+            accounts.refused(counts, refused)
             await refused.response(scope, receive, self._answers.dressed(scope, send))
         except ClientGone:
             pass
@@ -111,10 +153,14 @@ class Proxy:
         except UpstreamError as failure:
             # A failure in the middle of an answer never gets here: `relay` has said what there was to say.
             log.warning("%s %s: %s", scope["method"], route.path, failure)
+            counts.failed.inc(accounts.kind_of(failure))
+            if sent and route.task is Task.GENERATE:
+                accounts.unanswered(counts, told)
             await failed(failure)(scope, receive, self._answers.dressed(scope, send))
         except Exception:
             # A fault of ours. Once an answer has begun there is nothing to add: uvicorn closes the connection.
             log.exception("%s %s", scope["method"], route.path)
+            counts.faults.inc()
             if not begun:
                 fault = error(500, "The middleware failed to forward this request.")
                 await fault(scope, receive, self._answers.dressed(scope, send))
@@ -123,16 +169,16 @@ class Proxy:
             if not begun:
                 await unavailable(STOPPING, RETRY_SECONDS)(scope, receive, self._answers.dressed(scope, send))
         finally:
+            flow.active -= sent
             if attendant is not None:
                 attendant.cancel()
             elif client is not None:
                 client.when_gone(None)
             exchange.close()
 
-    def _reply(self, answer: Connection, scope: Scope, route: Route, draft: Draft | None) -> Whole | Events | None:
+    def _reply(self, answer: Connection, scope: Scope, told: Told) -> Whole | Edits | None:
         if scope["method"] == "HEAD":
             return None
-        told = draft.told if draft is not None else Told(route.answer)
         return reply(answer.status, answer.headers, told, self._voice)
 
     async def _open(
@@ -147,6 +193,7 @@ class Proxy:
         if editor is not None:
             require_json(headers)
             body = await whole_body(receive, headers, self._limit or BODY_LIMIT, here=here)
+            here_at = perf_counter()
             draft = editor.open(body, prepared=self._prepare is not None)
             identify(draft.told, headers)
             if self._prepare is not None and (work := self._prepare(draft)) is not None:
@@ -167,6 +214,11 @@ class Proxy:
         told = draft.told if draft is not None else None
         head = self._head(scope, headers, told, length=length, chunked=chunked)
         await exchange.open(head, body, head_only=scope["method"] == "HEAD", whole=not more, chunked=chunked)
+        if draft is not None:
+            counts = self._metrics.counts
+            counts.overhead.observe(perf_counter() - here_at, "before")
+            for rule in draft.rules:
+                counts.rewritten.inc(rule, self._tables[route.path])
         return more, draft
 
     async def _send_again(self, exchange: Exchange, scope: Scope, draft: Draft) -> Connection:

@@ -4,66 +4,78 @@ Called by `middleware.proxy` for whatever is not read whole.
 
 import asyncio
 import logging
+from time import monotonic
 
 from starlette.types import Send
 
 from middleware.client import Client
+from middleware.dialect.ends import Passing
 from middleware.dialect.events import Events
 from middleware.errors import stream_end
 from middleware.headers import header
+from middleware.stall import Flow
 from middleware.upstream import Aborted, Connection, UpstreamError
 
 log = logging.getLogger("middleware.proxy")
+
+Edits = Events | Passing
 
 STOPPING = "The server is shutting down before the answer was finished. Please retry."
 CUT_SHORT = "The engine failed before the answer was finished. Please retry."
 
 
-async def relay(answer: Connection, send: Send, events: Events | None, client: Client | None = None) -> None:
-    """It ends whole, or with an error event, or cut off."""
-    pipe = _Pipe(answer, events, client) if client is not None and client.takes_chunks else None
+async def relay(
+    answer: Connection, send: Send, events: Edits | None, client: Client | None, flow: Flow
+) -> UpstreamError | None:
+    """It ends whole, or with an error event, or cut off: then what SGLang did is returned."""
+    broken: UpstreamError | None = None
+    pipe = _Pipe(answer, events, client, flow) if client is not None and client.takes_chunks else None
     data = b""
     try:
         if pipe is not None:
             await pipe.run()
         while True:
             data = await answer.read()
+            flow.last = monotonic()
             if events is not None:
                 data = events.feed(data)
             if answer.complete:
                 end = data if events is None else data + events.finish()
                 await send({"type": "http.response.body", "body": end, "more_body": False})
-                return
+                return None
             if data:
                 await send({"type": "http.response.body", "body": data, "more_body": True})
     except Aborted:
-        return
+        return None
     except UpstreamError as failure:
         log.warning("the answer was cut short: %s", failure)
+        broken = failure
         last_words = stream_end(502, CUT_SHORT)
     except asyncio.CancelledError:
         data = b""  # Whether it was sent is not known.
         last_words = stream_end(503, STOPPING)
     if _is_open_stream(answer):
-        if events is not None:
+        if isinstance(events, Events):
             last_words = events.cut() + last_words
         # The last event may have come in half; a blank line ends it, so that ours is one of its own.
         elif not (data or (pipe.last if pipe is not None else b"")).endswith(b"\n\n"):
             last_words = b"\n\n" + last_words
         await send({"type": "http.response.body", "body": last_words})
     # Anything else is left unfinished, and uvicorn closes the connection: nobody takes a part for the whole.
+    return broken
 
 
 class _Pipe:
     """From SGLang's connection to the client's without a task between them: all but the last piece of an answer."""
 
-    __slots__ = ("_answer", "_client", "_events", "_fault", "last")
+    __slots__ = ("_answer", "_client", "_events", "_fault", "_flow", "last")
 
-    def __init__(self, answer: Connection, events: Events | None, client: Client) -> None:
+    def __init__(self, answer: Connection, events: Edits | None, client: Client, flow: Flow) -> None:
         self._answer = answer
         self._events = events
         self._client = client
         self._fault: Exception | None = None
+        self._flow = flow
         self.last = b""
 
     async def run(self) -> None:
@@ -78,6 +90,7 @@ class _Pipe:
             self._client.when_drained(None)
 
     def _pass_on(self, data: bytes) -> bool:
+        self._flow.last = monotonic()
         try:
             self.last = data = data if self._events is None else self._events.feed(data)
             return self._client.write(data)

@@ -4,13 +4,13 @@ its watchdog allows. Started by the application; it reports, and with VLLM_SHIM_
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from middleware.calls import Calls
 from middleware.engine import Engine, State
+from middleware.metrics.exposition import read
 from middleware.policy import Policy
 from middleware.upstream import ConnectFailed, UpstreamError
 from middleware.watch import leave_word
@@ -24,9 +24,8 @@ AGAIN_SECONDS = 10.0
 SCRAPE_SECONDS = 10.0
 
 # 0.5.23. The first counts every step of every rank; `generation_tokens_total` moves only when a request ends.
-PROGRESS = (b"sglang:realtime_tokens_total", b"sglang:prefill_effective_tokens_total")
-WORK = (b"sglang:num_running_reqs", b"sglang:num_queue_reqs")
-_SAMPLE = re.compile(rb"^(sglang:\w+)(?:\{.*\})? ([-+.\deE]+)", re.MULTILINE)
+PROGRESS = ("sglang:realtime_tokens_total", "sglang:prefill_effective_tokens_total")
+WORK = ("sglang:num_running_reqs", "sglang:num_queue_reqs")
 _NEEDED = frozenset({PROGRESS[0], WORK[0]})
 
 
@@ -50,15 +49,17 @@ class Counters:
     progress: float  # tokens made and prefilled since SGLang's start
 
 
-def counters(text: bytes) -> Counters | None:
+def counters(content: bytes) -> Counters | None:
     """None if this SGLang does not tell."""
-    sums: dict[bytes, float] = {}
     try:
-        for name, value in _SAMPLE.findall(text):
-            if name in PROGRESS or name in WORK:
-                sums[name] = sums.get(name, 0.0) + float(value)
+        text = read(content)
     except ValueError:
         return None
+    sums: dict[str, float] = {}
+    for head, value in (*text.growing.items(), *text.gauges.items()):
+        name = head.partition("{")[0]
+        if name in PROGRESS or name in WORK:
+            sums[name] = sums.get(name, 0.0) + value
     if not sums.keys() >= _NEEDED:
         return None
     return Counters(int(sum(sums.get(name, 0) for name in WORK)), sum(sums.get(name, 0) for name in PROGRESS))

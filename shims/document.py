@@ -1,5 +1,5 @@
-"""Writes docs/flags.md and the README's table of flags from the tables themselves: `make docs`; `make check` fails
-where they differ (`python -m shims.document --check`).
+"""Writes docs/flags.md, environment.md and metrics.md, and the README's table of flags, from the tables themselves:
+`make docs`; `make check` fails where they differ (`python -m shims.document --check`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from middleware.metrics import document
 from shims import environment
 from shims.catalog import CatalogFlag, catalogs
 from shims.flags import AREAS
@@ -18,6 +19,7 @@ from shims.flags.record import Flag
 HOME = Path(__file__).resolve().parent.parent
 FLAGS = HOME / "docs/flags.md"
 VARIABLES = HOME / "docs/environment.md"
+METRICS = HOME / "docs/metrics.md"
 README = HOME / "README.md"
 BEGIN, END = "<!-- flags: made by `make docs` -->", "<!-- /flags -->"
 HEAD = """# Every flag of vLLM, and what it becomes
@@ -93,6 +95,7 @@ def _cell(text: str) -> str:
 def pages() -> Iterator[tuple[Path, str]]:
     yield FLAGS, flags_page()
     yield VARIABLES, variables_page()
+    yield METRICS, document.page(*(catalog.version for catalog in catalogs()))
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     yield README, f"{before}{BEGIN}\n{readme_table()}\n{END}{after}"

@@ -7,7 +7,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-from middleware.endpoints import version
+from middleware import versions
 from shims import VERSION, catalog
 
 ROOT = Path(__file__).parent.parent
@@ -18,7 +18,7 @@ def test_every_part_speaks_for_the_same_version_of_vllm() -> None:
     spoken = catalog.load("vllm").version
     shadow = (ROOT / "shims/shadow/vllm/__init__.py").read_text()
     assert f'__version__ = "{spoken}"' in shadow
-    assert spoken in Path(version.__file__).read_text()
+    assert spoken in Path(versions.__file__).read_text()
 
 
 def test_our_own_version_is_the_projects() -> None:

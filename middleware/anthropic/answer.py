@@ -122,4 +122,4 @@ def refused(refusal: Refused) -> Refused:
         return refusal
     told = Response(retold(response.status_code, body), response.status_code, media_type="application/json")
     told.raw_headers += [header for header in response.raw_headers if header[0] not in _OURS]
-    return Refused(told)
+    return Refused(told, refusal.rule)

@@ -11,7 +11,7 @@ from middleware.dialect.events import DATA, DONE, END, Events, decode, line
 from middleware.dialect.keys import Json
 from middleware.dialect.shapes import Shape, Shapes
 from middleware.dialect.voice import Voice
-from middleware.fields.told import Told
+from middleware.fields.told import ERROR, Told
 
 HEAD = ("id", "object", "created", "model")
 _OPEN = b'"},"logprobs":null,"finish_reason":null,"matched_stop":null}]}'
@@ -72,6 +72,7 @@ class ChatStream(Events):
             return event + END
         chunk = decode(event[len(DATA) :])
         if "error" in chunk:
+            self._told.ends.append(ERROR)
             return self.held() + stream_error(chunk["error"])
         if not chunk["choices"]:
             return self._last(chunk)
@@ -115,6 +116,7 @@ class ChatStream(Events):
                 return b""
             told_choice["delta"] = {}
         if reason is not None:
+            told.ends.append(reason)
             told_choice["stop_reason"] = tools.stop_reason(choice.get("matched_stop"), told)
         told_choice["token_ids"] = None
         if reason is not None:
@@ -179,6 +181,7 @@ class ChatStream(Events):
         if total is None:
             return b""
         told, voice = self._told, self._voice
+        told.prompt_tokens = total["prompt_tokens"]
         if told.continuous_usage:
             self._usages.setdefault(0, total)
             if told.choices == 1 and self._ends:  # The end of the sequence is a token too.

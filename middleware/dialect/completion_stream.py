@@ -13,7 +13,7 @@ from middleware.dialect.generated import Pieces
 from middleware.dialect.keys import Json
 from middleware.dialect.shapes import Shape, Shapes
 from middleware.dialect.voice import Voice
-from middleware.fields.told import Told
+from middleware.fields.told import ERROR, Told
 
 TEXT = (
     Shape(
@@ -48,10 +48,13 @@ class CompletionStream(Events):
             return event + END
         chunk = decode(event[len(DATA) :])
         if "error" in chunk:
+            told.ends.append(ERROR)
             return stream_error(chunk["error"])
         if pieces is not None:
-            failure = pieces.failure(chunk)
-            return self._chunk(pieces.chunk(chunk), b"") if failure is None else stream_error(failure)
+            if (failure := pieces.failure(chunk)) is None:
+                return self._chunk(pieces.chunk(chunk), b"")
+            told.ends.append(ERROR)
+            return stream_error(failure)
         return self._chunk(chunk, event)
 
     def _chunk(self, chunk: Mapping[str, Any], event: bytes) -> bytes:
@@ -79,6 +82,8 @@ class CompletionStream(Events):
     def _choice(self, choice: Mapping[str, Any]) -> Json:
         told = self._told
         index, given = choice["index"], choice["text"]
+        if choice["finish_reason"] is not None:
+            told.ends.append(choice["finish_reason"])
         scores = self._scores.get(index)
         first = scores is None
         if scores is None:
@@ -95,6 +100,7 @@ class CompletionStream(Events):
         }
 
     def _last(self, ours: Json, counted: Mapping[str, Any]) -> bytes:
+        self._told.prompt_tokens = counted["prompt_tokens"] // self._told.prompts
         ours |= {"choices": [], "usage": usage.last(counted, self._told, self._voice)}
         if self._voice.fingerprint is not None:
             ours["system_fingerprint"] = self._voice.fingerprint

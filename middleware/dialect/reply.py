@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from middleware.dialect import chat, completion, errors, generated, responses
+from middleware.dialect import chat, completion, ends, errors, generated, responses
 from middleware.dialect.chat_stream import ChatStream
 from middleware.dialect.completion_stream import CompletionStream
+from middleware.dialect.ends import Passing
 from middleware.dialect.events import MISSHAPEN, Events, decode, encode
 from middleware.dialect.keys import Json
 from middleware.dialect.native import NativeStream
@@ -63,19 +64,21 @@ class Whole:
             return errors.retold(self.status, body, self.told)
         speech = SPEECHES.get(self.told.kind)
         if speech is None:
+            ends.in_bytes(body, self.told)
             return self.status, body
         try:
             answer = decode(body)
             if self.told.target:
                 answer = generated.completion(answer, self.told, self.voice)
             if isinstance(answer, dict) and any(mark in answer for mark in speech.marks):
+                ends.of_answer(answer, self.told)
                 return self.status, encode(speech.whole(answer, self.told, self.voice))
         except (*MISSHAPEN, msgspec.MsgspecError, RecursionError) as exc:
             log.warning("an answer of SGLang's was sent on as it came: %s", type(exc).__name__)
         return self.status, body
 
 
-def reply(status: int, headers: Headers, told: Told, voice: Voice) -> Whole | Events | None:
+def reply(status: int, headers: Headers, told: Told, voice: Voice) -> Whole | Events | Passing | None:
     """None for what is not ours to edit; a packed answer is not."""
     if header(headers, b"content-encoding") is not None:
         return None
@@ -83,8 +86,10 @@ def reply(status: int, headers: Headers, told: Told, voice: Voice) -> Whole | Ev
         return Whole(status, told, voice)
     speech = SPEECHES.get(told.kind)
     kind = header(headers, b"content-type") or b""
-    if status != 200 or (speech is None and not told.ending):
+    if status != 200:
         return None
+    if speech is None and not told.ending:
+        return Passing(told) if told.kind is Kind.NATIVE else None
     if kind.startswith(STREAM):
-        return speech.stream(told, voice) if speech is not None else NativeStream(told.ending)
+        return speech.stream(told, voice) if speech is not None else NativeStream(told)
     return Whole(status, told, voice) if kind.startswith(JSON) else None

@@ -6,6 +6,7 @@ stored is a chat: `middleware.responses`.
 import re
 from typing import Any
 
+from middleware.dialect import ends
 from middleware.dialect.errors import retold_error
 from middleware.dialect.events import DATA, END, Events, decode, encode
 from middleware.dialect.keys import ABSENT, NEVER, Json, Key, Source, made, null, rebuild, same, told_id, told_model
@@ -196,6 +197,7 @@ class ResponseStream(Events):
         name, marker, data = event.rpartition(DATA)
         given = decode(data)
         if isinstance(given.get("response"), dict):
+            ends.of_answer(given["response"], self._told)
             given["response"] = whole(given["response"], self._told, self._voice)
         elif isinstance(given.get("item"), dict):
             given["item"] = item(given["item"])

@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from middleware.again import Heard, inner_scope, replay
+from middleware.again import Heard, Repeated, inner_scope, replay
 from middleware.calls import while_connected
 from middleware.context import Context
 from middleware.dialect.ids import is_plain
@@ -42,7 +42,7 @@ async def chat_batch(context: Context, request: Request) -> Response:
     answers = await while_connected(request.receive, _all(context, request, shared, conversations, request_id))
     for answer in answers:
         if answer.status != 200:
-            return Response(bytes(answer.body), answer.status or 502, media_type="application/json")
+            return Repeated(bytes(answer.body), answer.status or 502, media_type="application/json")
     try:
         return JSONResponse(_together([msgspec.json.decode(answer.body) for answer in answers], request_id))
     except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError):

@@ -56,4 +56,6 @@ async def _ask(context: Context, given: object, asked: Common) -> _Classes:
     status, content = await context.calls.ask("POST", "/v1/classify", msgspec.json.encode({"input": given}))
     if status != 200:
         raise pooling.refused(context, status, content, asked)
-    return Calls.read(status, content, _Classes)
+    answer = Calls.read(status, content, _Classes)
+    context.metrics.counts.finished.inc("stop", by=len(answer.data))
+    return answer

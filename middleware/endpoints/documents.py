@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from middleware.context import Context
-from middleware.endpoints.version import VLLM_VERSION
+from middleware.versions import VLLM_VERSION
 
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 # The pages are drawn by the reader's browser, with the scripts that FastAPI's pages name too.

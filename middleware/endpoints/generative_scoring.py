@@ -99,6 +99,7 @@ async def _scores(context: Context, asked: _Asked) -> _Scores:
     rows = await tokens.of_texts(calls, items, special=False) if isinstance(items[0], str) else items
     body = await asyncio.to_thread(_written, context, head, rows, asked)
     answer = await calls.value("/v1/score", body, _Scores)
+    context.metrics.counts.finished.inc("length", by=len(rows))
     if len(answer.scores) != len(rows) or not all(answer.scores):
         raise bad_request("The engine did not score every item.")
     return answer

@@ -43,7 +43,7 @@ async def messages(context: Context, request: Request) -> Response:
         kind = schema.messages(context.settings.policy.max_stop_strings)
         body = await _read(context, request, kind)
     except Refused as refusal:
-        return answer.refused(refusal).response
+        raise answer.refused(refusal) from refusal
     return _Asked(context, encode(body), stops="stop" in body)
 
 
@@ -58,7 +58,7 @@ async def count_tokens(context: Context, request: Request) -> Response:
         if limit is not None and counted > limit:
             raise bad_request(too_long(counted, limit, is_ids=False))
     except Refused as refusal:
-        return answer.refused(refusal).response
+        raise answer.refused(refusal) from refusal
     return JSONResponse({"input_tokens": counted, "context_management": {"original_input_tokens": counted}})
 
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from middleware import pooling, vectors
 from middleware.calls import Calls, while_connected
 from middleware.context import Context
-from middleware.errors import bad_request, bad_value
+from middleware.errors import Refused, bad_request, bad_value, error
 from middleware.form import Form, json_object
 from middleware.pooling import Common
 from middleware.tasks import Task
@@ -123,7 +123,10 @@ async def _scores(
 
 async def _by_vectors(context: Context, left: list[str], right: list[str], asked: Common) -> tuple[list[float], int]:
     answer = await pooling.embed(context, left + right, asked, "base64")
-    rows = [vectors.floats_of(msgspec.json.decode(item.embedding, type=str)) for item in answer.data]
+    try:
+        rows = [vectors.floats_of(msgspec.json.decode(item.embedding, type=str)) for item in answer.data]
+    except (msgspec.DecodeError, ValueError) as failure:
+        raise Refused(error(502, "The engine's answer cannot be read.")) from failure
     first, second = rows[: len(left)], rows[len(left) :]
     pairs = zip(first * len(second) if len(first) == 1 else first, second, strict=True)
     return [_cosine(a, b) for a, b in pairs], answer.usage.prompt_tokens
@@ -159,6 +162,7 @@ async def _ranked(context: Context, query: str, documents: list[str], body: dict
         asked["instruct"] = str(body["instruction"])
     status, content = await context.calls.ask("POST", "/v1/rerank", msgspec.json.encode(asked))
     ranked = Calls.read(status, content, list[_Ranked])
+    context.metrics.counts.finished.inc("stop", by=len(documents))
     scores = [0.0] * len(documents)
     count = 0
     for item in ranked:

@@ -6,9 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from middleware.context import Context
-
-VLLM_VERSION = "0.33.0"
-OUR_VERSION = "0.1.0"
+from middleware.versions import OUR_VERSION, VLLM_VERSION
 
 
 async def version(context: Context, request: Request) -> Response:

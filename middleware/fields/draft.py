@@ -17,7 +17,19 @@ CONTAINERS = 500_000
 
 
 class Draft:
-    __slots__ = ("added", "body", "changed", "deferred", "fields", "policy", "prompts", "sent", "texts", "told")
+    __slots__ = (
+        "added",
+        "body",
+        "deferred",
+        "edits",
+        "fields",
+        "policy",
+        "prompts",
+        "rules",
+        "sent",
+        "texts",
+        "told",
+    )
 
     def __init__(
         self, fields: dict[str, msgspec.Raw], policy: Policy, told: Told | None = None, body: bytes = b""
@@ -31,12 +43,18 @@ class Draft:
         # What the answer's editing will need; the client's bytes, while nothing has changed.
         self.told = told or Told()
         self.body = body
-        self.changed = False
+        self.edits = 0
+        # The table's rules that have changed something, by name.
+        self.rules: list[str] = []
         # The messages, if they are in order as they are and all of them texts: without parts there is less to look at.
         self.texts: list[dict[str, msgspec.Raw]] | None = None
         self.prompts = False  # The table's.
         # Whether a field has come in that was not there.
         self.added = False
+
+    @property
+    def changed(self) -> bool:
+        return self.edits > 0
 
     def given(self, name: str) -> bool:
         """Whether the field is there and not null."""
@@ -65,7 +83,7 @@ class Draft:
 
     def drop(self, name: str) -> None:
         del self.fields[name]
-        self.changed = True
+        self.edits += 1
 
     def put(self, name: str, value: object) -> None:
         """Sets a field of SGLang's on behalf of one of vLLM's; what the client set itself is not overwritten."""
@@ -77,7 +95,7 @@ class Draft:
         raw = value if isinstance(value, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(value))
         self.added = self.added or name not in self.fields
         self.fields[name] = raw
-        self.changed = True
+        self.edits += 1
 
 
 def _numeral(text: str) -> int | float | None:

@@ -4,9 +4,9 @@ Called by `middleware.proxy`; a body that needs nothing goes out byte for byte a
 
 import msgspec
 
-from middleware.errors import bad_request
+from middleware.errors import Refused, bad_request
 from middleware.fields.draft import Draft
-from middleware.fields.record import Action, Field, Table
+from middleware.fields.record import Action, Field, Repair, Table
 from middleware.fields.told import told
 from middleware.policy import Policy
 from middleware.repair.guards import not_an_object, too_deep
@@ -14,6 +14,18 @@ from middleware.repair.guards import not_an_object, too_deep
 # Values stay bytes: 14 times cheaper than a round trip through objects at 1 MB, and no prompt is ever written anew.
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
+# What operators read where a function's own name says less.
+RULES = {
+    "base": "options",
+    "bounds": "limits",
+    "fits": "model_length",
+    "named": "model",
+    "parsable": "tool_parser",
+    "repair": "media",
+    "unknown": "unknown_fields",
+}
+# The rule by which a field goes that VLLM_SHIM_STRIP_PARAMS names.
+STRIPPED = "strip_params"
 
 
 class Editor:
@@ -23,15 +35,15 @@ class Editor:
     body = edit(body)         # both
     """
 
-    __slots__ = ("_answer", "_checks", "_fields", "_numbers", "_policy", "_prompts", "_repairs", "_strip")
+    __slots__ = ("_all", "_answer", "_fields", "_numbers", "_policy", "_prompts", "_repairs", "_strip")
 
     def __init__(self, table: Table, strip: frozenset[str], policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
         self._strip = tuple(sorted(strip))
         self._fields = tuple(field for field in table.fields if field.action is not Action.SAME)
         self._numbers = {field.name: number for number, field in enumerate(self._fields)}
-        self._repairs = table.repairs
-        self._checks = table.checks
+        self._repairs = tuple((_name(repair), repair) for repair in table.repairs)
+        self._all = tuple((_name(rule), rule) for rule in (*table.repairs, *table.checks))
         self._answer = table.answer
         self._prompts = table.prompts
 
@@ -77,13 +89,20 @@ class Editor:
         for name in self._strip:
             if name in fields:
                 draft.drop(name)
+                draft.rules.append(STRIPPED)
         draft.sent = dict(fields)
         touched = self._walk(draft)
-        for repair in self._repairs:
-            repair(draft)
-        if touched:
-            for check in self._checks:
-                check(draft)
+        name = ""
+        edits = draft.edits
+        try:
+            for name, rule in self._all if touched else self._repairs:
+                rule(draft)
+                if draft.edits != edits:
+                    edits = draft.edits
+                    draft.rules.append(name)
+        except Refused as refused:
+            refused.rule = refused.rule or name
+            raise
 
     def _walk(self, draft: Draft) -> bool:
         """In the table's order, what a converter puts in included; whether any was more than looked at."""
@@ -96,12 +115,26 @@ class Editor:
             for last in sorted([number for name in fields if (number := numbers.get(name, -1)) > last]):
                 field = self._fields[last]
                 if field.name in fields:
-                    _apply(field, draft)
+                    edits = draft.edits
+                    try:
+                        _apply(field, draft)
+                    except Refused as refused:
+                        refused.rule = field.name
+                        raise
+                    if draft.edits != edits:
+                        draft.rules.append(field.name)
                     touched = touched or field.action is not Action.CHECK
                     if draft.added:
                         break
             else:
                 return touched
+
+
+def _name(rule: Repair) -> str:
+    """For the counts of what was changed and refused."""
+    told = getattr(rule, "ask", rule)
+    name = str(getattr(told, "__name__", type(told).__name__)).strip("_").lower()
+    return RULES.get(name, name)
 
 
 def _apply(field: Field, draft: Draft) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
+# How a choice has ended that SGLang tells as an error, in `Told.ends`.
+ERROR = "error"
 # What pydantic, which reads the request in vLLM and SGLang, takes for true.
 _TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
 
@@ -69,6 +71,11 @@ class Told:
     ids_by_bytes: Mapping[bytes, int] | None = field(default=None, repr=False)
     # SGLang's own way to generate, where it is asked there instead of on the client's path.
     target: bytes = b""
+    # Of the answer, filled in as it is told: how each choice has ended, in SGLang's word, and how long a prompt is.
+    ends: list[str] = field(default_factory=list)
+    prompt_tokens: int | None = None
+    # The length that the client asks for.
+    max_tokens: int | None = None
     # What is put behind an id of the client's on SGLang's own routes, and taken off again.
     ending: str = ""
 
@@ -110,6 +117,12 @@ def _model(known: Told, raw: msgspec.Raw) -> None:
 
 def _request_id(known: Told, raw: msgspec.Raw) -> None:
     known.request_id = _text(raw)
+
+
+def _max_tokens(known: Told, raw: msgspec.Raw) -> None:
+    wanted = msgspec.json.decode(raw)
+    if isinstance(wanted, int):
+        known.max_tokens = wanted
 
 
 def _n(known: Told, raw: msgspec.Raw) -> None:
@@ -173,6 +186,9 @@ _READERS: dict[str, Callable[[Told, msgspec.Raw], None]] = {
     "model": _model,
     "request_id": _request_id,
     "n": _n,
+    "max_tokens": _max_tokens,
+    "max_completion_tokens": _max_tokens,
+    "max_output_tokens": _max_tokens,
     "stream_options": _stream_options,
     "return_token_ids": _flag("return_token_ids"),
     "return_weight_versions": _flag("return_weight_versions"),

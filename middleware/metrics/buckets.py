@@ -27,10 +27,19 @@ def one_two_five(longest: int) -> tuple[float, ...]:
     return tuple(float(bound) for power in powers for step in (1, 2, 5) if (bound := step * 10**power) <= longest)
 
 
+# Of prometheus-fastapi-instrumentator 8, as vLLM 0.33.0 has it.
+HTTP_FINE = (
+    *(0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 7.5),
+    *(10.0, 30.0, 60.0),
+)
+
 FAMILIES: Mapping[str, Sequence[float]] = {
     "request_latency": REQUEST_LATENCY,
     "time_to_first_token": TIME_TO_FIRST_TOKEN,
     "inter_token_latency": INTER_TOKEN_LATENCY,
     "request_params_n": (1.0, 2.0, 5.0, 10.0, 20.0),
     "request_tokens": one_two_five(LONGEST_REQUEST_TOKENS),
+    "http_fine": HTTP_FINE,
+    "http": (0.1, 0.5, 1.0),
+    "overhead": (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0, 10.0),
 }

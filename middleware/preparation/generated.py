@@ -43,7 +43,7 @@ def generate(draft: Draft, prompts: Sequence[Sequence[int]], lengths: Sequence[i
         native |= {"return_logprob": True, "top_logprobs_num": told.logprobs, "return_text_in_logprobs": True}
         native["logprob_start_len"] = 0 if told.echo else -1
     draft.fields = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in native.items()}
-    draft.changed = True
+    draft.edits += 1
     # Of the kinds that the scheduler must have: 5.0 is no int to it.
     sampling_params(draft)
     told.target = TARGET

@@ -14,6 +14,7 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 MODELS = b'{"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"sglang","parent":null}]}'
 HEALTHY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+NO_METRICS = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 NOTHING_KNOWN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 LISTING = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(MODELS), MODELS)
 
@@ -64,9 +65,10 @@ Answering = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaita
 
 @contextlib.contextmanager
 def hostile(
-    answering: Answering, listing: Callable[[], bytes] = lambda: LISTING, *, tells: bool = False
+    answering: Answering, listing: Callable[[], bytes] = lambda: LISTING, *, tells: bool = False, counts: bool = False
 ) -> Iterator[int]:
-    """An upstream in a thread that is healthy to those who ask, and treats every other request as the test says."""
+    """An upstream in a thread that is healthy to those who ask, and treats every other request as the test says: that
+    for /model_info too if it `tells` of itself, and that for /metrics if it `counts`."""
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await read_head(reader):
@@ -77,6 +79,8 @@ def hostile(
                 writer.write(listing())
             elif path == b"/model_info" and not tells:
                 writer.write(NOTHING_KNOWN)
+            elif path == b"/metrics" and not counts:
+                writer.write(NO_METRICS)
             else:
                 await answering(head, reader, writer)
                 if writer.is_closing():

@@ -80,11 +80,11 @@ def test_a_run_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None
     for run in (link, file, folder):
         run.mkdir(mode=0o700, parents=True)
     (link / "lock").symlink_to("x")
-    (file / "prometheus").touch()
+    (file / "ready").touch()
     (folder / "supervisord.conf").mkdir()
     reasons = {
         link: "/lock cannot be written: Too many levels",
-        file: "/prometheus: File exists",
+        file: "/ready: File exists",
         folder: "/supervisord.conf: it is a folder",
     }
     for run, reason in reasons.items():

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from middleware.dialect.ends import Passing
 from middleware.dialect.events import Events
 from middleware.dialect.reply import Whole, reply
 from middleware.dialect.voice import Voice, voice
@@ -42,6 +43,15 @@ def test_in_a_stream_however_it_comes(size: int) -> None:
     assert got == event % b"" * 3 + b"data: [DONE]\n\n"
 
 
+@pytest.mark.parametrize("size", [1, 30, 1000])
 @pytest.mark.parametrize("headers", [JSON, STREAM])
-def test_without_an_id_of_the_clients_nothing_is_read(headers: list[tuple[bytes, bytes]]) -> None:
-    assert reply(200, headers, Told(Kind.NATIVE), VOICE) is None
+def test_without_an_id_of_the_clients_nothing_changes_and_the_ends_are_seen(
+    headers: list[tuple[bytes, bytes]], size: int
+) -> None:
+    sent = b'{"text":"a","meta_info":{"finish_reason":{"type":"length","length":8}}}' + b'{"finish_reason":null}' * 9
+    told = Told(Kind.NATIVE)
+    editing = reply(200, headers, told, VOICE)
+    assert isinstance(editing, Passing)
+    pieces = [sent[at : at + size] for at in range(0, len(sent), size)]
+    assert [editing.feed(piece) for piece in pieces] == pieces
+    assert told.ends == ["length"]

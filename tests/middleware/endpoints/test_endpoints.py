@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import pytest
-
-from middleware.endpoints import metrics as metrics_endpoint
 from tests.middleware.serving import Served, free_port, middleware, stand_in, wait_for
-from tests.middleware.upstreams import hostile
 
 
 def test_health_and_ping_are_200_without_a_body(front: Served) -> None:
@@ -25,21 +19,8 @@ def test_models_are_one_card_for_each_name(front: Served) -> None:
     assert {card["max_model_len"] for card in listing["data"]} == {8192}
 
 
-def test_metrics_are_sglangs_text(front: Served) -> None:
-    scrape = front.get("/metrics")
-    assert scrape.headers["content-type"] == "text/plain; version=1.0.0; charset=utf-8"
-    assert 'sglang:num_running_reqs{engine_type="unified",model_name="smollm2-135m"' in scrape.text
-    assert front.post("/metrics").status_code == 200
-
-
 def test_metrics_are_open_without_a_key(guarded: Served) -> None:
     assert guarded.get("/metrics").status_code == 200
-
-
-def assert_no_metrics(server: Served) -> None:
-    scrape = server.get("/metrics")
-    assert (scrape.status_code, scrape.content) == (200, b"")
-    assert scrape.headers["content-type"] == "text/plain; version=0.0.4"
 
 
 def assert_unavailable(server: Served, words: str) -> None:
@@ -51,10 +32,9 @@ def assert_unavailable(server: Served, words: str) -> None:
         assert answer.headers["retry-after"] == "5"
 
 
-def test_before_there_is_any_engine_it_answers_503_and_empty_metrics() -> None:
+def test_before_there_is_any_engine_it_answers_503() -> None:
     with middleware(free_port(), wait_ready=False) as front:
         assert_unavailable(front, "loading")
-        assert_no_metrics(front)
         assert front.get("/version").json()["version"] == "0.33.0"
 
 
@@ -62,7 +42,6 @@ def test_while_the_engine_loads_it_says_so() -> None:
     with stand_in(STANDIN_LOAD_SECONDS="600") as engine, middleware(engine.port, wait_ready=False) as front:
         wait_for(lambda: "its /health answers 503" in front.get("/health").text, "it has asked")
         assert_unavailable(front, "loading")
-        assert_no_metrics(front)
         assert front.post("/generate", json={}).status_code == 503
         assert engine.stats()["chunks"] == 0
 
@@ -72,15 +51,3 @@ def test_an_engine_that_dies_is_gone_and_nothing_is_sent_to_it() -> None:
         engine.crash()
         wait_for(lambda: front.get("/health").status_code == 503, "it is noticed")
         assert_unavailable(front, "gone")
-        assert_no_metrics(front)
-
-
-def test_a_scrape_that_hangs_is_empty_and_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_endpoint, "SCRAPE_SECONDS", 0.2)
-
-    async def hang(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    with hostile(hang) as port, middleware(port) as front:
-        assert_no_metrics(front)

@@ -1,0 +1,98 @@
+"""The values of SGLang's samples from one scrape to the next. Its counters begin anew with each engine, ours do not;
+and what it counted before it was ours to serve - its warm-up - is not counted.
+Filled by `scrape`, read by `page`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from middleware.metrics.exposition import Family, Text
+from middleware.metrics.layout import Layout, Plan
+from middleware.metrics.record import How, Kind, Series
+
+# Of an engine's start, with many digits: no two engines have the same.
+BIRTHMARK = "sglang:startup_time_seconds{"
+
+
+class Ledger:
+    """ledger.enter(text)       # of a scrape, whose samples the layout has learned
+    ledger.begin(text)       # of the first scrape of an engine
+    ledger.totals()          # by the plan's slots; None is not known
+    """
+
+    def __init__(self, table: Iterable[Series], bounds: Mapping[str, Sequence[float]]) -> None:
+        self.layout = Layout(table, bounds)
+        # SGLang's own families, as it last told them.
+        self.families: list[Family] = []
+        self._now: dict[str, float] = {}
+        self._base: dict[str, float] = {}
+        self._gauges: dict[str, float] = {}
+        self._factors: dict[str, float] = {}
+        self._highest: dict[str, float] = {}
+
+    def enter(self, text: Text) -> None:
+        self._now.update(text.growing)
+        self._gauges = text.gauges
+        self.families = text.families
+
+    def begin(self, text: Text) -> None:
+        """What was counted stays, and what this engine has counted so far is not ours."""
+        if _marks(self._gauges) and _marks(self._gauges) <= _marks(text.gauges):
+            # It was silent, and is the one that it was: what it has counted meanwhile is ours.
+            self.enter(text)
+            return
+        for head, value in self._now.items():
+            self._base[head] = self._base.get(head, 0.0) + value
+        # Also of what this engine may never count.
+        self._now = dict.fromkeys(self._base, 0.0)
+        self.enter(text)
+        for head, value in self._now.items():
+            self._base[head] = self._base.get(head, 0.0) - value
+
+    def gauges(self, name: str) -> dict[str, float]:
+        """Of SGLang, by engine."""
+        heads = self.layout.plan.gauges.get(name, {})
+        return {engine: self._gauges[head] for engine, head in heads.items() if head in self._gauges}
+
+    def totals(self, *, with_gauges: bool) -> list[float | None]:
+        plan = self.layout.plan
+        totals: list[float | None] = [_at_first(slot.series) for slot in plan.slots]
+        sources = [(self._now, self._base)]
+        if with_gauges:
+            sources.append((self._gauges, {}))
+        for values, base in sources:
+            for head, value in values.items():
+                uses = plan.uses.get(head)
+                if uses:
+                    whole = value + base.get(head, 0.0)
+                    for number, weight in uses:
+                        totals[number] = (totals[number] or 0.0) + weight * whole
+        self._multiply(plan, totals)
+        self._hold(plan, totals)
+        return totals
+
+    def _hold(self, plan: Plan, totals: list[float | None]) -> None:
+        """SGLang counts the first token of a request before its end: what is its end less its first token falls with
+        each request that runs, and Prometheus would take that for a counter that begins anew."""
+        for number, slot in enumerate(plan.slots):
+            if slot.held:
+                highest = max(totals[number] or 0.0, self._highest.get(slot.head, 0.0))
+                totals[number] = self._highest[slot.head] = highest
+
+    def _multiply(self, plan: Plan, totals: list[float | None]) -> None:
+        for number, slot in enumerate(plan.slots):
+            total = totals[number]
+            if slot.times is not None and total is not None:
+                name, engine = slot.times
+                # An engine that has just started does not tell yet; what it told before is what was counted by.
+                factor = self.gauges(name).get(engine) or self._factors.get(slot.head, 0.0)
+                self._factors[slot.head] = factor
+                totals[number] = total * factor
+
+
+def _marks(gauges: Mapping[str, float]) -> frozenset[tuple[str, float]]:
+    return frozenset(one for one in gauges.items() if one[0].startswith(BIRTHMARK))
+
+
+def _at_first(series: Series) -> float | None:
+    """A gauge that nobody has told is not 0."""
+    return 0.0 if series.kind is not Kind.GAUGE or series.how is How.CONSTANT else None

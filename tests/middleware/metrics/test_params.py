@@ -1,0 +1,95 @@
+"""vllm:request_params_n and _max_tokens: n once for each prompt, the length once for each choice that has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from middleware.policy import Policy
+from tests.middleware.endpoints.sglang import NAME, Sglang
+from tests.middleware.metrics import answers
+from tests.middleware.metrics.answers import CHAT, CHATS, COMPLETE, COMPLETIONS, GENERATE, HI, NATIVE
+from tests.middleware.metrics.counting import counting, idle_page
+from tests.middleware.metrics.pages import Page
+
+LENGTH = 2048  # of the model of these tests
+
+
+def after(path: str, body: Any, answer: Any, *, asked: str = "", policy: Policy | None = None) -> Page:
+    with counting(Sglang({asked or path: answer}), policy=policy) as front:
+        front.post(path, json=body)
+        return idle_page(front)
+
+
+def sizes(page: Page) -> dict[str, tuple[float | None, float | None]]:
+    """How many, and their sum."""
+    names = {"n": "vllm:request_params_n", "max_tokens": "vllm:request_params_max_tokens"}
+    return {short: (page.value(f"{name}_count"), page.value(f"{name}_sum")) for short, name in names.items()}
+
+
+def test_a_chat_counts_once() -> None:
+    assert sizes(after(CHATS, CHAT, answers.chat("stop"))) == {"n": (1, 1), "max_tokens": (1, 5)}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_n_counts_once_and_the_length_for_each_choice(streamed: bool) -> None:
+    answer: Any = answers.stream(*answers.chat_chunks("stop", "length")) if streamed else answers.chat("stop", "length")
+    page = after(CHATS, {**CHAT, "n": 2, "stream": streamed}, answer)
+    assert sizes(page) == {"n": (1, 2), "max_tokens": (2, 10)}
+
+
+def test_each_prompt_counts() -> None:
+    body = {**COMPLETE, "prompt": ["a", "b", "c"], "n": 2}
+    page = after(COMPLETIONS, body, answers.completion(*["stop"] * 6))
+    assert sizes(page) == {"n": (3, 6), "max_tokens": (6, 30)}
+
+
+def test_a_length_falls_between_its_bounds() -> None:
+    page = after(CHATS, CHAT, answers.chat("stop"))
+    name = "vllm:request_params_max_tokens_bucket"
+    assert [page.value(name, le=le) for le in ("2.0", "5.0", "2000.0", "+Inf")] == [0, 1, 1, 1]
+
+
+def test_what_sets_no_length_has_the_room_behind_its_prompt() -> None:
+    body = {"model": NAME, "messages": HI}
+    assert sizes(after(CHATS, body, answers.chat("stop", prompt=48)))["max_tokens"] == (1, LENGTH - 48)
+
+
+def test_a_stream_that_sets_no_length_is_left_out_where_nobody_knows_its_prompts() -> None:
+    answer = answers.stream(*answers.chat_chunks("stop"))
+    assert sizes(after(CHATS, {"model": NAME, "messages": HI, "stream": True}, answer)) == {
+        "n": (1, 1),
+        "max_tokens": (0, 0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/messages", CHAT),
+        ("/v1/responses", {"model": NAME, "input": "hi", "max_output_tokens": 5}),
+        ("/v1/chat/completions/batch", {**CHAT, "messages": [HI]}),
+    ],
+)
+def test_what_is_a_chat_inside_counts_as_one(path: str, body: Any) -> None:
+    assert sizes(after(path, body, answers.chat("stop"), asked=CHATS)) == {"n": (1, 1), "max_tokens": (1, 5)}
+
+
+def test_sglangs_own_generation_has_no_parameters_of_vllms() -> None:
+    assert sizes(after(GENERATE, NATIVE, answers.generated("stop"))) == {"n": (0, 0), "max_tokens": (0, 0)}
+
+
+def test_what_does_not_end_is_not_counted() -> None:
+    nothing = {"n": (0, 0), "max_tokens": (0, 0)}
+    assert sizes(after(CHATS, {**CHAT, "top_p": 3}, answers.chat("stop"))) == nothing
+    assert sizes(after(CHATS, CHAT, (500, {"message": "no"}))) == nothing
+
+
+def test_the_operators_bounds_are_ours_too() -> None:
+    """--custom-histogram-buckets."""
+    policy = Policy(histogram_buckets={"request_tokens": (3.0, 7000.0), "request_params_n": (4.0,)})
+    page = after(CHATS, CHAT, answers.chat("stop"), policy=policy)
+    assert page.series["vllm:request_params_max_tokens"].bounds() == [["3.0", "7000.0", "+Inf"]]
+    assert page.series["vllm:request_params_n"].bounds() == [["4.0", "+Inf"]]
+    assert page.series["vllm:request_prompt_tokens"].bounds() == [["3.0", "7000.0", "+Inf"]]
