@@ -28,6 +28,8 @@ QUICK = {"/tokenize": QUICK_SECONDS, "/detokenize": QUICK_SECONDS}
 
 # More than any answer that is honest: a request of BODY_LIMIT bytes, each of its tokens as a row of numbers.
 ANSWER_LIMIT = 1024 * 1024 * 1024
+# What is larger is put together in a thread: `join` lets go of the interpreter from here on, and others go on.
+JOINED_HERE = 1024 * 1024
 
 
 class Calls:
@@ -89,7 +91,7 @@ async def whole(answer: Connection, limit: int) -> bytes:
         pieces.append(piece)
         if answer.complete:
             break
-    return b"".join(pieces)
+    return await asyncio.to_thread(b"".join, pieces) if size > JOINED_HERE else b"".join(pieces)
 
 
 def failed(failure: UpstreamError) -> Response:

@@ -2,12 +2,13 @@
 Used by the endpoints that make their own calls to SGLang; large requests have tables in `middleware.fields`.
 """
 
-import asyncio
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
+from middleware.aside import aside
 from middleware.errors import bad_request
 from middleware.fields.draft import CONTAINERS
 from middleware.fields.kinds import BOOL, INT, LIST, STR, Errors, bounded, one_of, schema_error, wrong
@@ -15,25 +16,39 @@ from middleware.intake import BODY_LIMIT, whole_body
 from middleware.policy import Policy
 from middleware.repair.guards import not_an_object, require_json, too_deep
 
-# A larger body is decoded in a thread.
-LARGE = 64 * 1024
+T = TypeVar("T")
 
-_DECODER = msgspec.json.Decoder(dict[str, Any])
+_WHOLE = msgspec.json.Decoder(dict[str, Any])
+_TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+async def json_body(request: Request, policy: Policy) -> bytes:
+    """What is sent as JSON, or Refused in vLLM's words."""
+    headers = request.scope["headers"]
+    require_json(headers)
+    return await whole_body(request.receive, headers, policy.max_request_body_bytes or BODY_LIMIT)
 
 
 async def json_object(request: Request, policy: Policy) -> dict[str, Any]:
-    """The request's body, or Refused in vLLM's words."""
-    headers = request.scope["headers"]
-    require_json(headers)
-    body = await whole_body(request.receive, headers, policy.max_request_body_bytes or BODY_LIMIT)
-    return decoded(body) if len(body) <= LARGE else await asyncio.to_thread(decoded, body)
+    """The same, decoded."""
+    body = await json_body(request, policy)
+    return await aside(len(body), partial(decoded, body))
 
 
 def decoded(body: bytes) -> dict[str, Any]:
     if len(body) > CONTAINERS and body.count(b"[") + body.count(b"{") > CONTAINERS:
         raise bad_request(f"The request is made of more than {CONTAINERS} lists and objects.")
+    return _decoded(_WHOLE, body)
+
+
+def top_level(body: bytes) -> dict[str, msgspec.Raw]:
+    """Its values as they came, for whoever only tells requests apart."""
+    return _decoded(_TOP, body)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
-        return _DECODER.decode(body)
+        return decoder.decode(body)
     except RecursionError as failure:
         raise too_deep() from failure
     except (msgspec.DecodeError, UnicodeDecodeError) as failure:

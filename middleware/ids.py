@@ -32,7 +32,7 @@ def plain(values: list[Any]) -> bool:
     return True
 
 
-def written(values: list[int]) -> msgspec.Raw:
+def written(values: list[int] | list[str]) -> msgspec.Raw:
     """As JSON, made in pieces."""
     pieces = []
     for start in range(0, len(values), PIECE):

@@ -2,6 +2,7 @@
 Filled by `middleware.watch` before the engine counts as ready; asked by the endpoints and by `middleware.app`.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +20,8 @@ log = logging.getLogger("middleware.model")
 
 class Model:
     """model = Model(settings)
-    model.learn(cards, info)     # SGLang's /v1/models and /model_info
-    model.require("name")        # or Refused, in vLLM's words
+    await model.learn(cards, info)    # SGLang's /v1/models and /model_info
+    model.require("name")             # or Refused, in vLLM's words
     """
 
     __slots__ = (
@@ -83,20 +84,20 @@ class Model:
     def tokenizer_folder(self) -> Path:
         return self._locator.folder(self._tokenizer, self.tokenizer_path)
 
-    def learn(self, cards: Sequence[Mapping[str, Any]], info: dict[str, Any]) -> None:
+    async def learn(self, cards: Sequence[Mapping[str, Any]], info: dict[str, Any]) -> None:
         """A card without a parent is the model's; SGLang has one name for it, and the settings may have more."""
         base = next((card for card in cards if card.get("parent") is None), {})
         self.names = self._named or tuple(name for name in (base.get("id"),) if isinstance(name, str))
         self.place = _text(info, "model_path") or _text(base, "root")
         self.path = self._path or self.place
         self.tokenizer_path = _text(info, "tokenizer_path") or self.path
-        self.vocabulary = self._vocabulary or self._vocabulary_of_files()
         length = base.get("max_model_len")
         self.context_length = length if isinstance(length, int) else None
         self.tasks = self._task or tasks.of_engine(info)
         self.adapters.reset(
             {_text(card, "id"): _text(card, "root") for card in cards if card.get("parent") is not None}
         )
+        self.vocabulary = self._vocabulary or await asyncio.to_thread(self._vocabulary_of_files)
 
     def _vocabulary_of_files(self) -> int:
         try:

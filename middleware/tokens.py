@@ -2,6 +2,7 @@
 Used by /tokenize, and by the pooling endpoints for what SGLang would not take as text.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,6 @@ from middleware.context import Context
 from middleware.errors import bad_request
 from middleware.fields.edit import Editor
 from middleware.fields.others import TOKENIZE
-from middleware.fields.record import Table
 from middleware.prompt.request import BOTH
 
 # What a chat's prompt depends on, and what SGLang's /tokenize calls by the same names.
@@ -58,25 +58,22 @@ async def of_chat(
     continued = bool(body.get("continue_final_message"))
     if continued and body.get("add_generation_prompt"):
         raise bad_request(BOTH)
-    edited = checked(context, TOKENIZE, body)
+    checked = await asyncio.to_thread(_checked, context, body)
     if context.render is not None:
         rendered = {name: body[name] for name in names if name in body}
         rendered |= {"add_generation_prompt": generation, "add_special_tokens": special}
         ids = await context.render(rendered)
         if ids is not None:
             return ids
-    asked = {name: edited[name] for name in CHAT_FIELDS if edited.get(name) is not None}
-    asked["add_generation_prompt"] = generation or continued
-    asked["add_special_tokens"] = special
+    asked = {**checked, "add_generation_prompt": generation or continued, "add_special_tokens": special}
     return (await context.calls.value("/tokenize", asked, _One)).tokens
 
 
-def checked(context: Context, table: Table, body: dict[str, Any]) -> dict[str, Any]:
+def _checked(context: Context, body: dict[str, Any]) -> dict[str, msgspec.Raw]:
     """A request that is made here passes the table of its fields too: media that may be read, templates, tools."""
     settings = context.settings
-    edited = Editor(table, settings.strip_params, settings.policy)(msgspec.json.encode(body))
-    result: dict[str, Any] = msgspec.json.decode(edited)
-    return result
+    draft = Editor(TOKENIZE, settings.strip_params, settings.policy).open(msgspec.json.encode(body))
+    return {name: draft.fields[name] for name in CHAT_FIELDS if draft.given(name)}
 
 
 def require_in_vocabulary(context: Context, ids: Sequence[int], what: str = "Token id") -> None:

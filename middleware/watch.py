@@ -95,7 +95,7 @@ class Watcher:
             return
         if self._model is not None:
             # Before the first request: what the model is for decides which routes exist.
-            self._model.learn(models, _object(*await self._get("/model_info")))
+            await self._model.learn(models, _object(*await self._get("/model_info")))
         if self._warm is not None:
             await self._warm()
         if self._engine.become(State.READY, "it serves a model") and self._ready_file is not None:

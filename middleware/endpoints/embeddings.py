@@ -3,6 +3,7 @@ Called through the table of routes; the vectors themselves are never decoded whe
 """
 
 import json
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from middleware import pooling, vectors
+from middleware.aside import aside
 from middleware.calls import while_connected
 from middleware.context import Context
 from middleware.errors import bad_request, bad_value
@@ -49,14 +51,8 @@ async def _answer(context: Context, request: Request, prefix: str, words: tuple[
     encoding = "float" if wanted.encoding == "float" else "base64"
     answer = await while_connected(request.receive, _vectors(context, body, given, asked, encoding, chat=chat))
     if wanted.encoding in ("bytes", "bytes_only"):
-        return _as_bytes(context, asked, answer, wanted)
-    word, key = words
-    data = [
-        {"index": index, "object": word, key: _written(item.embedding, wanted)}
-        for index, item in enumerate(answer.data)
-    ]
-    content = msgspec.json.encode(pooling.envelope(context, asked, data, answer.usage.prompt_tokens))
-    return Response(content, media_type="application/json")
+        return await aside(answer.size, partial(_as_bytes, context, asked, answer, wanted))
+    return await aside(answer.size, partial(_as_json, context, asked, answer, wanted, words))
 
 
 def _require_task(body: dict[str, Any]) -> None:
@@ -75,6 +71,16 @@ async def _vectors(
     return await pooling.embed(context, given, asked, encoding)
 
 
+def _as_json(context: Context, asked: Common, answer: Vectors, wanted: Writing, words: tuple[str, str]) -> Response:
+    word, key = words
+    data = [
+        msgspec.json.encode({"index": index, "object": word, key: _written(vector, wanted)})
+        for index, vector in enumerate(answer.each())
+    ]
+    whole = pooling.envelope(context, asked, vectors.LIST, answer.usage.prompt_tokens)
+    return Response(vectors.filled(whole, [data]), media_type="application/json")
+
+
 def _written(vector: msgspec.Raw, wanted: Writing) -> msgspec.Raw | str:
     if wanted.encoding == "float" or wanted.as_it_comes:
         return vector
@@ -82,7 +88,7 @@ def _written(vector: msgspec.Raw, wanted: Writing) -> msgspec.Raw | str:
 
 
 def _as_bytes(context: Context, asked: Common, answer: Vectors, wanted: Writing) -> Response:
-    pieces = [wanted.packed(msgspec.json.decode(item.embedding, type=str)) for item in answer.data]
+    pieces = [wanted.packed(msgspec.json.decode(vector, type=str)) for vector in answer.each()]
     headers = {}
     if wanted.encoding == "bytes":
         whole = pooling.envelope(context, asked, vectors.metadata(pieces, wanted), answer.usage.prompt_tokens)
@@ -122,10 +128,14 @@ async def cohere_embed(context: Context, request: Request) -> Response:
     asked.truncate = None if truncate == "NONE" else -1 if limit is None else limit
     asked.side = "left" if truncate == "START" else "right"
     answer = await while_connected(request.receive, pooling.embed(context, list(texts), asked, "base64"))
-    written = [msgspec.json.decode(item.embedding, type=str) for item in answer.data]
+    return await aside(answer.size, partial(_by_type, asked, answer, texts, list(dict.fromkeys(wanted))))
+
+
+def _by_type(asked: Common, answer: Vectors, texts: list[str], kinds: list[str]) -> Response:
+    lists = [[_cohere(vector, kind) for vector in answer.each()] for kind in kinds]
     whole = {
         "id": asked.request_id,
-        "embeddings": {kind: [_cohere(vector, kind) for vector in written] for kind in dict.fromkeys(wanted)},
+        "embeddings": dict.fromkeys(kinds, vectors.LIST),
         "texts": texts,
         "meta": {
             "api_version": {"version": "2"},
@@ -133,7 +143,7 @@ async def cohere_embed(context: Context, request: Request) -> Response:
         },
         "response_type": "embeddings_by_type",
     }
-    return Response(msgspec.json.encode(whole), media_type="application/json")
+    return Response(vectors.filled(whole, lists), media_type="application/json")
 
 
 def _texts(form: Form) -> list[str]:
@@ -154,12 +164,14 @@ def _texts(form: Form) -> list[str]:
     return texts
 
 
-def _cohere(vector: str, kind: str) -> object:
+def _cohere(vector: msgspec.Raw, kind: str) -> bytes:
+    """As JSON."""
+    written = msgspec.json.decode(vector, type=str)
     if kind == "base64":
-        return vector
-    numbers = vectors.floats_of(vector)
+        return msgspec.json.encode(written)
+    numbers = vectors.floats_of(written)
     if kind == "float":
-        return numbers.tolist()
+        return msgspec.json.encode(numbers.tolist())
     if len(numbers) % 8:
         raise bad_request(
             f"Embedding dimension must be a multiple of 8 for binary embedding types, but got {len(numbers)}."
@@ -168,4 +180,4 @@ def _cohere(vector: str, kind: str) -> object:
         sum((number >= 0) << (7 - at) for at, number in enumerate(numbers[start : start + 8]))
         for start in range(0, len(numbers), 8)
     ]
-    return [byte - 128 for byte in packed] if kind == "binary" else packed
+    return msgspec.json.encode([byte - 128 for byte in packed] if kind == "binary" else packed)

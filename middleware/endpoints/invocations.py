@@ -2,8 +2,6 @@
 Called through the table of routes; what it finds goes through the table once more.
 """
 
-from typing import Any
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,10 +10,8 @@ from middleware.again import Again
 from middleware.context import Context
 from middleware.endpoints.score import SIDES
 from middleware.errors import bad_request
-from middleware.form import decoded
+from middleware.form import json_body, top_level
 from middleware.headers import header
-from middleware.intake import BODY_LIMIT, whole_body
-from middleware.repair.guards import require_json
 from middleware.tasks import Task
 
 # SageMaker's client names an adapter in a header.
@@ -26,17 +22,16 @@ COMPLETIONS = "/v1/completions"
 
 async def invocations(context: Context, request: Request) -> Response:
     headers = request.scope["headers"]
-    require_json(headers)
-    content = await whole_body(request.receive, headers, context.settings.policy.max_request_body_bytes or BODY_LIMIT)
-    body = decoded(content)
+    content = await json_body(request, context.settings.policy)
+    body = top_level(content)
     if adapter := header(headers, ADAPTER):
         content = msgspec.json.encode({**body, "model": adapter.decode("latin-1")})
     return Again(context.again, _path(context, body), content, headers)
 
 
-def _path(context: Context, body: dict[str, Any]) -> str:
+def _path(context: Context, body: dict[str, msgspec.Raw]) -> str:
     serves = context.model.serves
-    chat = isinstance(body.get("messages"), list)
+    chat = "messages" in body and bytes(memoryview(body["messages"])[:1]) == b"["
     if serves(Task.GENERATE) and (context.model.tasks is not None or chat or "prompt" in body):
         # vLLM takes whatever is no chat for a completion, and misses its prompt.
         return CHAT if chat else COMPLETIONS

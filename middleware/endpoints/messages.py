@@ -2,9 +2,8 @@
 Called through the table of routes; the chat goes through the table once more, and its answer comes back as a message.
 """
 
-import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from middleware.again import inner_scope, replay, undressed
 from middleware.anthropic import answer, schema
 from middleware.anthropic.request import chat
 from middleware.anthropic.stream import MessageStream
+from middleware.aside import aside
 from middleware.calls import while_connected
 from middleware.context import Context
 from middleware.dialect.events import MISSHAPEN, decode, encode
@@ -24,13 +24,11 @@ from middleware.dialect.sentences import too_long
 from middleware.endpoints.invocations import CHAT
 from middleware.errors import Refused, bad_request, error
 from middleware.fields.kinds import FieldType
-from middleware.form import decoded
+from middleware.form import decoded, json_body
 from middleware.headers import header
-from middleware.intake import BODY_LIMIT, whole_body
-from middleware.repair.guards import require_json
 
-# Larger requests are read in a thread: every stream would wait for them.
-READ_HERE = 64 * 1024
+T = TypeVar("T")
+
 # Of a request that the operator strips of fields vLLM still asks for these.
 KEPT = frozenset({"model", "messages", "max_tokens"})
 # What the prompt of a chat depends on, of those that a message can be made into.
@@ -41,16 +39,16 @@ async def messages(context: Context, request: Request) -> Response:
     try:
         context.engine.require_admission()
         kind = schema.messages(context.settings.policy.max_stop_strings)
-        body = await _read(context, request, kind)
+        content, stops = await _read(context, request, kind, lambda body: (encode(body), "stop" in body))
     except Refused as refusal:
         raise answer.refused(refusal) from refusal
-    return _Asked(context, encode(body), stops="stop" in body)
+    return _Asked(context, content, stops=stops)
 
 
 async def count_tokens(context: Context, request: Request) -> Response:
     try:
         context.engine.require_admission()
-        body = await _read(context, request, schema.COUNTED)
+        body = await _read(context, request, schema.COUNTED, lambda body: body)
         context.model.require(body["model"])
         work = tokens.of_chat(context, body, generation=True, special=False, names=RENDERED)
         counted = len(await while_connected(request.receive, work))
@@ -62,21 +60,19 @@ async def count_tokens(context: Context, request: Request) -> Response:
     return JSONResponse({"input_tokens": counted, "context_management": {"original_input_tokens": counted}})
 
 
-async def _read(context: Context, request: Request, kind: FieldType) -> dict[str, Any]:
-    """The chat that is asked for, or Refused."""
+async def _read(context: Context, request: Request, kind: FieldType, of_chat: Callable[[dict[str, Any]], T]) -> T:
+    """Of the chat that is asked for, or Refused."""
     policy = context.settings.policy
     strip = context.settings.strip_params - KEPT
-    headers = request.scope["headers"]
-    require_json(headers)
-    content = await whole_body(request.receive, headers, policy.max_request_body_bytes or BODY_LIMIT)
+    content = await json_body(request, policy)
 
-    def read() -> dict[str, Any]:
+    def read() -> T:
         asked = schema.taken(kind, decoded(content))
         for name in strip:
             asked.pop(name, None)
-        return chat(asked, context.traits(), policy)
+        return of_chat(chat(asked, context.traits(), policy))
 
-    return await asyncio.to_thread(read) if len(content) > READ_HERE else read()
+    return await aside(len(content), read)
 
 
 class _Asked(Response):

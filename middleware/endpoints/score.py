@@ -2,10 +2,13 @@
 Called through the table of routes; a classifier is asked by SGLang's /v1/rerank, an embedding model by its vectors.
 """
 
+import array
 import asyncio
 import math
 import operator
-from collections.abc import Sequence
+import time
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,11 +16,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from middleware import pooling, vectors
+from middleware.aside import aside
 from middleware.calls import Calls, while_connected
 from middleware.context import Context
 from middleware.errors import Refused, bad_request, bad_value, error
 from middleware.form import Form, json_object
-from middleware.pooling import Common
+from middleware.pooling import Common, Vectors
 from middleware.tasks import Task
 
 # The names of the two sides, in the order in which vLLM tries them.
@@ -31,6 +35,12 @@ class _Ranked(msgspec.Struct):
     index: int
     score: float
     meta_info: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    numbers: "array.array[float]"
+    squared: float
 
 
 async def score(context: Context, request: Request) -> Response:
@@ -123,21 +133,30 @@ async def _scores(
 
 async def _by_vectors(context: Context, left: list[str], right: list[str], asked: Common) -> tuple[list[float], int]:
     answer = await pooling.embed(context, left + right, asked, "base64")
+    return await aside(answer.size, partial(_cosines, answer, len(left))), answer.usage.prompt_tokens
+
+
+def _cosines(answer: Vectors, count: int) -> list[float]:
+    """Of the first so many, or of the only one, with the others."""
     try:
-        rows = [vectors.floats_of(msgspec.json.decode(item.embedding, type=str)) for item in answer.data]
+        rows = [_row(vector) for vector in answer.each()]
     except (msgspec.DecodeError, ValueError) as failure:
         raise Refused(error(502, "The engine's answer cannot be read.")) from failure
-    first, second = rows[: len(left)], rows[len(left) :]
-    pairs = zip(first * len(second) if len(first) == 1 else first, second, strict=True)
-    return [_cosine(a, b) for a, b in pairs], answer.usage.prompt_tokens
+    first, second = rows[:count], rows[count:]
+    scores = []
+    for a, b in zip(first * len(second) if len(first) == 1 else first, second, strict=True):
+        time.sleep(0)
+        length = math.sqrt(a.squared * b.squared)
+        scores.append(_product(a.numbers, b.numbers) / length if length else 0.0)
+    return scores
 
 
-def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
-    length = math.sqrt(_product(a, a) * _product(b, b))
-    return _product(a, b) / length if length else 0.0
+def _row(vector: msgspec.Raw) -> _Row:
+    numbers = vectors.floats_of(msgspec.json.decode(vector, type=str))
+    return _Row(numbers, _product(numbers, numbers))
 
 
-def _product(a: Sequence[float], b: Sequence[float]) -> float:
+def _product(a: "array.array[float]", b: "array.array[float]") -> float:
     return float(sum(map(operator.mul, a, b)))
 
 

@@ -3,7 +3,8 @@ Called through the table of routes; what SGLang has no route for is read from th
 """
 
 import asyncio
-from pathlib import Path
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,11 +12,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from middleware import ids, model_files, tokens
+from middleware.aside import aside
 from middleware.calls import while_connected
 from middleware.context import Context
 from middleware.errors import Refused, bad_request, error
 from middleware.form import Form, json_object
 from middleware.locate import NotHere
+from middleware.model import Model
+
+# Of a token id in an answer.
+BYTES = 6
 
 
 class _Text(msgspec.Struct):
@@ -42,14 +48,8 @@ async def tokenize(context: Context, request: Request) -> Response:
     else:
         work = tokens.of_text(context.calls, str(text), special=special)
     numbers = await while_connected(request.receive, work)
-    return JSONResponse(
-        {
-            "count": len(numbers),
-            "max_model_len": context.model.context_length,
-            "tokens": numbers,
-            "token_strs": await _strings(context, numbers) if strings else None,
-        }
-    )
+    words = await _words(context) if strings else None
+    return await aside(len(numbers) * BYTES, partial(_told, numbers, words, context.model.context_length))
 
 
 def _neither(form: Form) -> None:
@@ -61,12 +61,22 @@ def _neither(form: Form) -> None:
         form.missing("messages")
 
 
-async def _strings(context: Context, numbers: list[int]) -> list[str]:
+async def _words(context: Context) -> Mapping[int, str]:
     try:
-        known = await asyncio.to_thread(context.model.words)
+        return await asyncio.to_thread(context.model.words)
     except NotHere as failure:
         raise Refused(error(501, f"return_token_strs is not available: {failure}")) from failure
-    return [known.get(number, "") for number in numbers]
+
+
+def _told(numbers: list[int], words: Mapping[int, str] | None, limit: int | None) -> Response:
+    strings = None if words is None else ids.written([words.get(number, "") for number in numbers])
+    told = {
+        "count": len(numbers),
+        "max_model_len": limit,
+        "tokens": ids.written(numbers),
+        "token_strs": strings,
+    }
+    return Response(msgspec.json.encode(told), media_type="application/json")
 
 
 async def detokenize(context: Context, request: Request) -> Response:
@@ -79,7 +89,7 @@ async def detokenize(context: Context, request: Request) -> Response:
     context.model.require(name)
     work = context.calls.value("/detokenize", await asyncio.to_thread(_to_text, given), _Text)
     answer = await while_connected(request.receive, work)
-    return JSONResponse({"prompt": answer.text})
+    return Response(msgspec.json.encode({"prompt": answer.text}), media_type="application/json")
 
 
 def _to_text(given: list[int]) -> dict[str, Any]:
@@ -90,13 +100,14 @@ def _to_text(given: list[int]) -> dict[str, Any]:
 
 async def tokenizer_info(context: Context, request: Request) -> Response:
     try:
-        return JSONResponse(await asyncio.to_thread(_info, context.model.tokenizer_folder()))
+        return JSONResponse(await asyncio.to_thread(_info, context.model))
     except NotHere as failure:
         return error(501, f"The tokenizer's settings are not available: {failure}")
 
 
-def _info(folder: Path) -> dict[str, Any]:
+def _info(model: Model) -> dict[str, Any]:
     """The tokenizer's settings as vLLM tells them: no paths, and special tokens as plain text."""
+    folder = model.tokenizer_folder()
     settings = model_files.read_json(folder, "tokenizer_config.json")
     info = {name: _plain(value) for name, value in settings.items() if name not in ("vocab_file", "merges_file")}
     info.setdefault("tokenizer_class", "PreTrainedTokenizerFast")

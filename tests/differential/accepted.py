@@ -210,7 +210,7 @@ TOPICS: tuple[Topic, ...] = (
             Accepted("POST /parse_function_call", "status", "status", SGLANG),
             Accepted("POST /separate_reasoning", "status", "status", SGLANG),
             Accepted("POST /api/chat", "status", "status", SGLANG),
-            Accepted("GET /ready", "status", "status", "for those who route by readiness: 503 also while paused or asleep"),
+            Accepted("GET /ready", "status", "status", "for routing by readiness: 503 also while paused or asleep"),
             Accepted(
                 "GET /version", "header x-vllm-to-sglang", "extra", "our own version, beside the one that we speak for"
             ),
@@ -219,7 +219,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(
         "Metrics",
         (
-            Accepted("GET /metrics", "header content-type", "value", "the text format is 0.0.4, which every scraper reads"),
+            Accepted("GET /metrics", "header content-type", "value", "text format 0.0.4, which every scraper reads"),
             Accepted("*", "metrics", "type", NO_TIMES),
             Accepted("*", "*metrics", "missing", NO_TIMES),
         ),

@@ -1,5 +1,6 @@
 """Where a model's files are found, and what becomes of token ids while they are not."""
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -62,13 +63,13 @@ def test_a_model_that_is_nowhere_is_said_to_be(model: str, cache: Path) -> None:
 def test_the_vocabulary_of_a_downloaded_model_is_known(cache: Path) -> None:
     policy = Policy(model_path="org/name", download_dir=str(cache))
     model = Model(Settings("127.0.0.1", 1, policy=policy))
-    model.learn([], {})
+    asyncio.run(model.learn([], {}))
     assert model.vocabulary == 7
 
 
 def test_an_unknown_vocabulary_is_said(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = Model(Settings("127.0.0.1", 1, policy=Policy(model_path="org/other")))
     with caplog.at_level(logging.WARNING, "middleware.model"):
-        model.learn([], {})
+        asyncio.run(model.learn([], {}))
     assert model.vocabulary == 0
     assert "holds no org/other" in caplog.text
