@@ -193,7 +193,7 @@ def _without(names: Sequence[str]) -> tuple[str, ...]:
 def write(chosen: Plan, folder: Path) -> None:
     """The run directory: folders 0700, files 0600, so that no other user reads or replaces them. Or StartError."""
     try:
-        for name in ("", "ready"):
+        for name in ("", "ready", "prometheus", *(f"prometheus/{engine.name}" for engine in chosen.engines)):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, text in render(chosen).items():
             _write_private(folder / name, text.encode())

@@ -24,6 +24,7 @@ from middleware.endpoints.redirect import without_slash
 from middleware.engine import Engine
 from middleware.errors import Refused, error, method_not_allowed, not_found, unauthorized
 from middleware.fields.bound import Server, bind
+from middleware.flow import Flow
 from middleware.headers import header
 from middleware.intake import ClientGone
 from middleware.load import Load
@@ -38,7 +39,7 @@ from middleware.root_path import without_root
 from middleware.router import Router
 from middleware.routes import Route, routes
 from middleware.settings import Settings
-from middleware.stall import Flow, Stall, scraping
+from middleware.stall import Stall, scraping
 from middleware.upstream import Pool
 from middleware.watch import Watcher
 
@@ -156,9 +157,9 @@ def create_app(settings: Settings) -> ASGIApp:
     load = Load()
     model = Model(settings)
     answers = Answers(settings.policy)
-    calls = Calls(pool)
-    prompts = Prompts(settings.policy, model, calls)
     flow = Flow()
+    calls = Calls(pool, flow)
+    prompts = Prompts(settings.policy, model, calls)
     metrics = Metrics(engine, model, settings.policy, flow, lambda: calls.fetch("GET", "/metrics"))
 
     async def warm() -> None:
@@ -166,7 +167,7 @@ def create_app(settings: Settings) -> ASGIApp:
         await metrics.begin()
 
     watcher = Watcher(engine, calls, settings.ready_file, model, warm, settings.engine_log)
-    stall = Stall(engine, flow, scraping(calls), settings.policy, settings.stalled_file)
+    stall = Stall(engine, flow, scraping(calls), settings.policy, settings.ready_file, settings.stalled_file)
     server = Server(model)
     table = tuple(_bound(route, server) for route in routes(settings))
 

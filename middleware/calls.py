@@ -5,6 +5,7 @@ Called by the endpoints whose answers are made here; `middleware.proxy` reads by
 import asyncio
 from collections.abc import Awaitable
 from http import HTTPStatus
+from time import monotonic
 from typing import TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from middleware.dialect.errors import retold
 from middleware.engine import RETRY_SECONDS
 from middleware.errors import Refused, error, unavailable
 from middleware.fields.told import Told
+from middleware.flow import Flow
 from middleware.headers import request_head
 from middleware.intake import ClientGone
 from middleware.metrics.accounts import kind_of, objection
@@ -26,6 +28,9 @@ T = TypeVar("T")
 QUICK_SECONDS = 60.0
 QUICK = {"/tokenize": QUICK_SECONDS, "/detokenize": QUICK_SECONDS}
 
+# What its scheduler works for, of what is asked here: while it waits for one of these the engine is not idle.
+WORK = frozenset({"/v1/embeddings", "/v1/classify", "/v1/rerank", "/v1/score"})
+
 # More than any answer that is honest: a request of BODY_LIMIT bytes, each of its tokens as a row of numbers.
 ANSWER_LIMIT = 1024 * 1024 * 1024
 # What is larger is put together in a thread: `join` lets go of the interpreter from here on, and others go on.
@@ -33,15 +38,16 @@ JOINED_HERE = 1024 * 1024
 
 
 class Calls:
-    """calls = Calls(pool)
+    """calls = Calls(pool, flow)
     status, content = await calls.ask("POST", "/tokenize", body)
     answer = await calls.value("/tokenize", {"prompt": "a"}, Tokens)     # or Refused
     """
 
-    __slots__ = ("_pool",)
+    __slots__ = ("_flow", "_pool")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, flow: Flow | None = None) -> None:
         self._pool = pool
+        self._flow = flow or Flow()
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """The status and the body of the answer; a failure to get one is Refused."""
@@ -55,11 +61,18 @@ class Calls:
         exchange = Exchange(self._pool)
         headers = [(b"content-type", b"application/json")] if body else []
         head = request_head(method, path.encode(), self._pool.authority, headers, length=len(body))
+        works = False
         try:
             await exchange.open(head, body)
+            works = path in WORK
+            self._flow.active += works
             answer = await exchange.answer(within=QUICK.get(path))
-            return answer.status, await whole(answer, ANSWER_LIMIT)
+            content = await whole(answer, ANSWER_LIMIT)
+            if works and answer.status < 400:
+                self._flow.last = monotonic()
+            return answer.status, content
         finally:
+            self._flow.active -= works
             exchange.close()
 
     async def value(self, path: str, body: object, kind: type[T]) -> T:
@@ -127,4 +140,4 @@ def refused(status: int, content: bytes, told: Told | None = None) -> Refused:
     if not 400 <= status < 600:
         return Refused(error(502, f"The engine answered {status}."))
     status, body = retold(status, content, told or Told())
-    return Refused(Response(body, status, media_type="application/json"), objection(status))
+    return Refused(Response(body, status, media_type="application/json"), objection(status, content))

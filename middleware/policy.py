@@ -80,6 +80,7 @@ class Policy:
     # Metrics and health.
     histogram_buckets: Mapping[str, Sequence[float]] = field(default_factory=dict)  # bounds by family, where not vLLM's
     cache_config: Mapping[str, str] = field(default_factory=dict)  # labels of vllm:cache_config_info that flags say
+    max_running: int = 0  # how many requests SGLang runs at once, of --max-num-seqs; 0: as many as it has room for
     watchdog_seconds: int = 300  # SGLang's --watchdog-timeout: without progress for longer the engine counts as stalled
     stall_seconds: int = 0  # VLLM_SHIM_STALL_SECONDS: a stalled engine is ended after so long; 0: it is only reported
 

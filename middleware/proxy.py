@@ -22,6 +22,7 @@ from middleware.errors import Refused, error, unavailable
 from middleware.fields.draft import Draft
 from middleware.fields.edit import Editor
 from middleware.fields.told import Told
+from middleware.flow import Flow
 from middleware.headers import Headers, header, request_head, response_headers
 from middleware.intake import BODY_LIMIT, ClientGone, announced, attend, first_piece, whole_body
 from middleware.metrics import accounts
@@ -32,7 +33,7 @@ from middleware.repair.guards import require_json
 from middleware.routes import Route
 from middleware.settings import Settings
 from middleware.tasks import Task
-from middleware.upstream import Aborted, Connection, Exchange, Pool, UpstreamError
+from middleware.upstream import Aborted, ConnectFailed, Connection, Exchange, Pool, UpstreamError
 
 log = logging.getLogger("middleware.proxy")
 
@@ -50,7 +51,6 @@ class Proxy:
         "_model",
         "_pool",
         "_prepare",
-        "_tables",
         "_voice",
     )
 
@@ -78,10 +78,11 @@ class Proxy:
             for route in routes
             if route.body is not None
         }
-        self._tables = {route.path: route.body.name for route in routes if route.body is not None}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
-        counts, flow = self._metrics.counts, self._metrics.flow
+        counts = self._metrics.counts
+        # What needs no scheduler says nothing of whether one is stuck.
+        flow = self._metrics.flow if route.tracked else Flow()
         refusal = self._engine.refusal()
         if refusal is not None:
             counts.refused.inc(NOT_READY, "503")
@@ -91,7 +92,7 @@ class Proxy:
         attendant: asyncio.Task[Refused | None] | None = None
         client = Client.of(scope)
         begun = False
-        sent = False
+        sent = 0
         told = Told(route.answer)
 
         async def begin(status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -102,15 +103,17 @@ class Proxy:
 
         try:
             more, draft = await self._open(exchange, scope, receive, route, here=client is not None and client.sent_all)
-            sent = True
-            flow.active += 1
             if draft is not None:
                 told = draft.told
+            if not more:  # A slow upload is no work of the engine's.
+                flow.active += (sent := told.choices)
             if client is not None and not more:
                 client.when_gone(exchange.abort)
             else:
                 attendant = asyncio.create_task(attend(receive, exchange, more=more))
             answer = await exchange.answer(within=route.within)
+            if not sent:
+                flow.active += (sent := told.choices)
             editing = self._reply(answer, scope, told)
             if isinstance(editing, Whole):
                 body = await whole(answer, editing.limit)
@@ -130,7 +133,7 @@ class Proxy:
                     await send({"type": "http.response.body", "body": body})
                 counts.overhead.observe(perf_counter() - there, "after")
                 if answer.status >= 400:
-                    accounts.objected(counts, answer.status)
+                    accounts.objected(counts, answer.status, body)
                 else:
                     accounts.answered(counts, told, self._model.context_length)
             else:
@@ -138,8 +141,9 @@ class Proxy:
                 broken = await relay(answer, send, editing, client, flow)
                 if broken is not None:
                     counts.failed.inc(accounts.CUT_SHORT)
-                    accounts.unanswered(counts, told)
-                elif answer.complete:
+                    if route.task is Task.GENERATE:
+                        accounts.unanswered(counts, told)
+                elif answer.complete or told.ends:  # Who leaves behind the last token has had it all.
                     accounts.answered(counts, told, self._model.context_length)
         except Refused as refused:
             accounts.refused(counts, refused)
@@ -154,7 +158,7 @@ class Proxy:
             # A failure in the middle of an answer never gets here: `relay` has said what there was to say.
             log.warning("%s %s: %s", scope["method"], route.path, failure)
             counts.failed.inc(accounts.kind_of(failure))
-            if sent and route.task is Task.GENERATE:
+            if not isinstance(failure, ConnectFailed) and route.task is Task.GENERATE:
                 accounts.unanswered(counts, told)
             await failed(failure)(scope, receive, self._answers.dressed(scope, send))
         except Exception:
@@ -195,6 +199,7 @@ class Proxy:
             body = await whole_body(receive, headers, self._limit or BODY_LIMIT, here=here)
             here_at = perf_counter()
             draft = editor.open(body, prepared=self._prepare is not None)
+            accounts.settle_length(draft)
             identify(draft.told, headers)
             if self._prepare is not None and (work := self._prepare(draft)) is not None:
                 await while_connected(receive, work)
@@ -214,11 +219,11 @@ class Proxy:
         told = draft.told if draft is not None else None
         head = self._head(scope, headers, told, length=length, chunked=chunked)
         await exchange.open(head, body, head_only=scope["method"] == "HEAD", whole=not more, chunked=chunked)
-        if draft is not None:
+        if draft is not None and editor is not None:
             counts = self._metrics.counts
             counts.overhead.observe(perf_counter() - here_at, "before")
             for rule in draft.rules:
-                counts.rewritten.inc(rule, self._tables[route.path])
+                counts.rewritten.inc(rule, editor.table)
         return more, draft
 
     async def _send_again(self, exchange: Exchange, scope: Scope, draft: Draft) -> Connection:

@@ -12,8 +12,8 @@ from middleware.client import Client
 from middleware.dialect.ends import Passing
 from middleware.dialect.events import Events
 from middleware.errors import stream_end
+from middleware.flow import Flow
 from middleware.headers import header
-from middleware.stall import Flow
 from middleware.upstream import Aborted, Connection, UpstreamError
 
 log = logging.getLogger("middleware.proxy")

@@ -12,6 +12,7 @@ from middleware.policy import Policy
 from shims import ports, settings
 from shims.catalog import TESTED_SGLANG, catalogs
 from shims.cli import CommandLine
+from shims.environment.families import MULTIPROC_DIR
 from shims.exceptions import StartError
 from shims.facts import Facts
 from shims.flags.draft import KEEP_ALIVE_SECONDS, Decision, Draft, PlanFile, Tls
@@ -149,6 +150,7 @@ def _engine(draft: Draft, chosen: Settings, where: Ports) -> Engine:
     # SGLang would take the address in SGLANG_PORT for its port.
     links = [name for name in draft.service_links if name.startswith("SGLANG_") and name not in draft.engine_env]
     env, unset = dict(draft.engine_env), [*NOT_FOR_THE_ENGINE, *links, *draft.engine_unset]
+    env[MULTIPROC_DIR[0]] = f"{draft.facts.run_dir}/prometheus/{ENGINE}"
     _keep_the_shadow_away(draft, env, unset)
     return Engine(ENGINE, where.engine, (*chosen.engine, *flags), env, tuple(unset))
 

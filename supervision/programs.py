@@ -11,7 +11,7 @@ from supervisor.options import EventListenerConfig, FastCGIProcessConfig, Proces
 from supervisor.process import FastCGISubprocess, Subprocess
 from supervisor.states import ProcessStates
 
-from supervision import orphans
+from supervision import leftovers, orphans
 from supervision.signals import held_signals, let_child_hear
 from supervision.transcript import Channel, ChannelHandler
 
@@ -25,6 +25,7 @@ class Watched:
     """Goes before Subprocess or FastCGISubprocess, whose methods it wraps."""
 
     config: Any
+    pid: int
     state: int
     delay: float
     backoff: int
@@ -41,11 +42,19 @@ class Watched:
         self.wait_status = None
         self.cause = ""
         self._wait = 0.0
+        self._clear_leftovers()
         with held_signals():  # see let_child_hear
             pid: int | None = super().spawn()  # type: ignore[misc]
         if self.state == ProcessStates.BACKOFF:
             self.config.options.deaths.could_not_start(self)
         return pid
+
+    def _clear_leftovers(self) -> None:
+        options, name = self.config.options, self.config.name
+        folder = options.settings.prometheus_dir
+        # `supervisorctl start` while it is stopping comes here too, and starts nothing.
+        if folder is not None and name in options.settings.engines and not self.pid:
+            leftovers.clear(folder / name, options.warn)
 
     def _spawn_as_child(self, filename: str, argv: list[str]) -> None:
         let_child_hear()

@@ -18,6 +18,7 @@ class Settings:
     engines: tuple[str, ...] = ()  # program names
     engine_restart: EngineRestart = "exit"  # what the death of a once-ready engine means
     ready_dir: Path | None = None  # holds a file named like the program once that engine has served
+    prometheus_dir: Path | None = None  # holds a folder named like the engine, which is empty when that starts
     crash_limit: int = 3  # so many deaths of an engine ...
     crash_window_seconds: float = 600  # ... within this time end the container
     helper_crash_limit: int = 10  # the same for every other program
@@ -67,6 +68,7 @@ KEYS: Mapping[str, Callable[[str], Any]] = {
     "engines": _names,
     "engine_restart": _restart,
     "ready_dir": _absolute_path,
+    "prometheus_dir": _absolute_path,
     "crash_limit": _count,
     "crash_window_seconds": _seconds,
     "helper_crash_limit": _count,

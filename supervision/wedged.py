@@ -2,6 +2,7 @@
 `supervisor` looks in each turn of its loop; what the death then means is for `deaths`, as with any other.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,11 +21,17 @@ class Wedged:
         if settings.ready_dir is not None:
             self._files = {name: settings.ready_dir / f"{name}{SUFFIX}" for name in settings.engines}
         self._warn = warn
+        for file in self._files.values():
+            with contextlib.suppress(OSError):
+                file.unlink()  # of an earlier container
 
     def look(self, processes: Sequence[Any]) -> None:
         for process in processes:
             file = self._files.get(process.config.name)
-            if file is not None and (word := _take(file, process.laststart)) and process.pid and not process.killing:
+            # The word is repeated until it is dead, which takes its time where a driver holds it.
+            if file is None or not (word := _take(file)) or process.cause:
+                continue
+            if process.pid and not process.killing:
                 self._end(process, word)
 
     def _end(self, process: Any, word: str) -> None:
@@ -37,19 +44,23 @@ class Wedged:
         orphans.kill_group(process.pid)
 
 
-def _take(file: Path, born: float) -> str:
-    """The word, once; empty if there is none, or if it is about an earlier life."""
+def _take(file: Path) -> str:
+    """The word, once; empty if there is none, or if it is about an earlier life.
+
+    Its first line names the life by the ready file, which goes with it (`deaths`). By no clock: that may be set back.
+    """
     try:
         number = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
     try:
-        is_of_this_life = os.fstat(number).st_mtime >= born
         text = os.read(number, LONGEST_WORD_BYTES).decode("utf-8", "replace")
         file.unlink()
+        life = str(file.with_suffix("").stat().st_mtime_ns)
     except OSError:
         return ""
     finally:
         os.close(number)
-    line = "".join(character for character in text.partition("\n")[0] if character.isprintable())
-    return (line or "wedged") if is_of_this_life else ""
+    about, _, rest = text.partition("\n")
+    line = "".join(character for character in rest.partition("\n")[0] if character.isprintable())
+    return (line or "wedged") if about == life else ""

@@ -97,12 +97,25 @@ def test_no_secret_is_written_to_any_file(make_plan: MakePlan, tmp_path: Path) -
 @pytest.mark.parametrize("folder", ["/tmp", "/is/not/there", "/proc", ""])
 def test_sglang_keeps_its_metrics_out_of_the_charts_folder(name: str, folder: str, make_plan: MakePlan) -> None:  # noqa: F811
     """Whatever it is: shared, missing, read-only, or full of an earlier container's files."""
-    engine = shlex.join([sys.executable, "-c", "import os; print([n for n in os.environ if 'multiproc' in n.lower()])"])
+    source = "import os; print([pair for pair in os.environ.items() if 'multiproc' in pair[0].lower()])"
+    engine = shlex.join([sys.executable, "-c", source])
     made = make_plan("serve", "m", env={name: folder, "VLLM_SHIM_ENGINE": engine})
     words = split_by_supervisord(render_config.engine_command(made.engines[0]))
-    done = subprocess.run(words, env={name: folder}, check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "[]"
-    assert name not in made.engines[0].env
+    env = {name: folder, **made.engines[0].env}
+    done = subprocess.run(words, env=env, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[('PROMETHEUS_MULTIPROC_DIR', '/tmp/vllm-shim/prometheus/sglang')]"
+
+
+def test_sglang_has_a_private_folder_for_its_metrics_which_supervision_knows(
+    make_plan: MakePlan,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    made = make_plan("serve", "m", run_dir=str(tmp_path))
+    render_config.write(made, tmp_path)
+    folder = Path(made.engines[0].env["PROMETHEUS_MULTIPROC_DIR"])
+    assert folder == tmp_path / "prometheus" / made.engines[0].name
+    assert [one.stat().st_mode & 0o777 for one in (folder, folder.parent)] == [0o700, 0o700]
+    assert f"\nprometheus_dir={folder.parent}\n" in (tmp_path / "supervisord.conf").read_text()
 
 
 def test_the_middleware_does_not_see_it_either(make_plan: MakePlan) -> None:  # noqa: F811

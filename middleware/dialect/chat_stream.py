@@ -11,7 +11,7 @@ from middleware.dialect.events import DATA, DONE, END, Events, decode, line
 from middleware.dialect.keys import Json
 from middleware.dialect.shapes import Shape, Shapes
 from middleware.dialect.voice import Voice
-from middleware.fields.told import ERROR, Told
+from middleware.fields.told import Told, failure
 
 HEAD = ("id", "object", "created", "model")
 _OPEN = b'"},"logprobs":null,"finish_reason":null,"matched_stop":null}]}'
@@ -72,7 +72,7 @@ class ChatStream(Events):
             return event + END
         chunk = decode(event[len(DATA) :])
         if "error" in chunk:
-            self._told.ends.append(ERROR)
+            self._told.ends.append(failure(chunk["error"]))
             return self.held() + stream_error(chunk["error"])
         if not chunk["choices"]:
             return self._last(chunk)

@@ -13,7 +13,7 @@ from middleware.dialect.generated import Pieces
 from middleware.dialect.keys import Json
 from middleware.dialect.shapes import Shape, Shapes
 from middleware.dialect.voice import Voice
-from middleware.fields.told import ERROR, Told
+from middleware.fields.told import Told, failure
 
 TEXT = (
     Shape(
@@ -48,13 +48,13 @@ class CompletionStream(Events):
             return event + END
         chunk = decode(event[len(DATA) :])
         if "error" in chunk:
-            told.ends.append(ERROR)
+            told.ends.append(failure(chunk["error"]))
             return stream_error(chunk["error"])
         if pieces is not None:
-            if (failure := pieces.failure(chunk)) is None:
+            if (broken := pieces.failure(chunk)) is None:
                 return self._chunk(pieces.chunk(chunk), b"")
-            told.ends.append(ERROR)
-            return stream_error(failure)
+            told.ends.append(failure(broken))
+            return stream_error(broken)
         return self._chunk(chunk, event)
 
     def _chunk(self, chunk: Mapping[str, Any], event: bytes) -> bytes:

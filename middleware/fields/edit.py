@@ -35,7 +35,7 @@ class Editor:
     body = edit(body)         # both
     """
 
-    __slots__ = ("_all", "_answer", "_fields", "_numbers", "_policy", "_prompts", "_repairs", "_strip")
+    __slots__ = ("_all", "_answer", "_fields", "_numbers", "_policy", "_prompts", "_repairs", "_strip", "table")
 
     def __init__(self, table: Table, strip: frozenset[str], policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
@@ -45,6 +45,7 @@ class Editor:
         self._repairs = tuple((_name(repair), repair) for repair in table.repairs)
         self._all = tuple((_name(rule), rule) for rule in (*table.repairs, *table.checks))
         self._answer = table.answer
+        self.table = table.name
         self._prompts = table.prompts
 
     def __call__(self, body: bytes) -> bytes:

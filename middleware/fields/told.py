@@ -12,6 +12,9 @@ import msgspec
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 # How a choice has ended that SGLang tells as an error, in `Told.ends`.
 ERROR = "error"
+REJECTED = "rejected"
+# What SGLang 0.5.23 says of --max-queued-requests, with a 503 or in a stream's first event.
+FULL = "The request queue is full."
 # What pydantic, which reads the request in vLLM and SGLang, takes for true.
 _TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
 
@@ -82,6 +85,12 @@ class Told:
     @property
     def choices(self) -> int:
         return self.n * self.prompts
+
+
+def failure(error: object) -> str:
+    """How a choice has ended of which a stream tells an error."""
+    message = error.get("message") if isinstance(error, dict) else None
+    return REJECTED if isinstance(message, str) and message.startswith(FULL) else ERROR
 
 
 def told(kind: Kind, fields: Mapping[str, msgspec.Raw]) -> Told:

@@ -2,9 +2,12 @@
 Called by `middleware.proxy` and by `middleware.app`; the words are those of `table.ours` and `table.requests`.
 """
 
+from middleware.dialect.room import LENGTHS
 from middleware.engine import NOT_READY
 from middleware.errors import Refused, type_of
-from middleware.fields.told import ERROR, Kind, Told
+from middleware.fields.completions import DEFAULT_LENGTH
+from middleware.fields.draft import Draft
+from middleware.fields.told import ERROR, FULL, REJECTED, Kind, Told
 from middleware.metrics.counts import Counts
 from middleware.upstream import BadResponse, ConnectFailed, NoAnswer, UpstreamError
 
@@ -18,8 +21,19 @@ _KINDS: dict[type[UpstreamError], str] = {
 QUEUE_FULL = "max_num_queued_reqs"
 
 
+def settle_length(draft: Draft) -> None:
+    """Where the client gives no length, that of the server's defaults, and of vLLM's for completions."""
+    told = draft.told
+    if told.max_tokens is None:
+        lengths = (draft.number(name) for name in LENGTHS.get(told.kind, ()) if draft.given(name))
+        told.max_tokens = next(lengths, DEFAULT_LENGTH if told.kind is Kind.COMPLETION else None)
+
+
 def answered(counts: Counts, told: Told, longest: int | None) -> None:
     """A generation that has come to its end, whatever that is."""
+    if REJECTED in told.ends:
+        counts.rejected.inc(QUEUE_FULL)
+        return
     if not told.ends:
         return
     counts.ended(told.ends)
@@ -27,8 +41,8 @@ def answered(counts: Counts, told: Told, longest: int | None) -> None:
         return
     for _ in range(told.prompts):
         counts.params_n.observe(float(told.n))
-    prompt = len(told.prompt_token_ids) if told.prompt_token_ids is not None else told.prompt_tokens
-    room = longest - prompt if longest is not None and prompt is not None else None
+    prompt = len(told.prompt_token_ids) if told.prompt_token_ids is not None else told.prompt_tokens or 0
+    room = longest - prompt if longest is not None else None
     wanted = [length for length in (told.max_tokens, room) if length is not None]
     if wanted:
         for _ in told.ends:
@@ -51,14 +65,14 @@ def refused(counts: Counts, no: Refused) -> None:
     _count(counts, no.rule, no.response.status_code)
 
 
-def objected(counts: Counts, status: int) -> None:
+def objected(counts: Counts, status: int, body: bytes) -> None:
     """By SGLang, which answers an error."""
-    _count(counts, objection(status), status)
+    _count(counts, objection(status, body), status)
 
 
-def objection(status: int) -> str:
+def objection(status: int, body: bytes) -> str:
     """The rule of a refusal that is SGLang's; empty for a failure."""
-    if status == 503:
+    if status == 503 and FULL.encode() in body:
         return QUEUE_FULL
     return "" if status >= 500 else f"engine:{type_of(status)}"
 

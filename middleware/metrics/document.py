@@ -16,17 +16,18 @@ routers still read it. SGLang {sglang}'s own series stand behind them under thei
 
 - **Labels.** Every series has `model_name`, the first served name, and `engine`, the data parallel rank, unless its row
   says which it has instead. Of ranks that tell the same (tensor, pipeline and expert parallel) one counts; streams and
-  priorities are summed. What SGLang's tokenizer tells - requests, tokens, latencies - is that of all ranks together and
-  stands under `engine="0"`.
+  priorities are summed, and priorities in SGLang's own series too (`priority=""`), because clients choose them. What
+  SGLang's tokenizer tells - requests, tokens, latencies - is that of all ranks together and stands under `engine="0"`.
 - **Counters** begin with 0 when the middleware starts. What SGLang counts while it warms up is not counted, and when it
   is started again they go on where they were. Each has its `_created`, as in vLLM.
 - **While the engine loads, hangs or is gone** the page is there at once, with 200. Counters stay. SGLang's gauges -
   what runs, what waits, how full the cache is - are left out, so that nothing takes the pod for an idle one;
   `vllm_shim:engine_ready` and `vllm_shim:engine_metrics_fresh` say it.
-- **Freshness.** The page is made of what SGLang tells at that moment; scrapes at the same time ask it once, and none
-  waits for it for more than 2 s. It refreshes its gauges with each prefill, every 10 steps of decoding
-  (`--decode-log-interval`) and when it becomes idle, and counts prompts, tokens and latencies of a request when that is
-  done; vLLM does so with each step.
+- **Freshness.** The page is made of what SGLang tells at that moment, or has told less than half a second ago; scrapes
+  at the same time ask it once, and none waits for it for more than 2 s. Where it takes longer, what it told last is
+  shown, of the age that `vllm_shim:engine_metrics_age_seconds` says, and its gauges for 15 s. It refreshes its gauges
+  with each prefill, every 10 steps of decoding (`--decode-log-interval`) and when it becomes idle, and counts prompts,
+  tokens and latencies of a request when that is done; vLLM does so with each step.
 - **/metrics** needs no key.
 
 In a source, `{{label=value}}` chooses samples, and what is chosen is summed.
@@ -95,7 +96,9 @@ def _formula(row: Row) -> str:
     for term in row.terms:
         sign = "- " if term.weight < 0 else "+ "
         text += f"{sign if text or term.weight < 0 else ''}{_named(term)} "
-    return f"{text.strip()} times `{row.times}`" if row.times else text.strip()
+    if not row.times:
+        return text.strip()
+    return f"{text.strip()} times " + (f"(`{row.times}` - {row.less:g})" if row.less else f"`{row.times}`")
 
 
 def _named(term: Term) -> str:

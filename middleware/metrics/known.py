@@ -1,15 +1,19 @@
 """All that is known when a page is written. The tables' own readers take what they need of it.
-Made once, by `middleware.app`.
+Made once, by `served`.
 """
 
 from dataclasses import dataclass
 
 from middleware.engine import Engine
+from middleware.flow import Flow
+from middleware.metrics.buckets import LONGEST_REQUEST_TOKENS
 from middleware.metrics.counts import Counts
 from middleware.metrics.ledger import Ledger
 from middleware.model import Model
 from middleware.policy import Policy
-from middleware.stall import Flow
+
+# SGLang may take long to tell, and what it told is shown as long as a scraper of every 15 s would keep it.
+FRESH_SECONDS = 15.0
 
 
 @dataclass(slots=True)
@@ -22,8 +26,19 @@ class Known:
     flow: Flow
     version: str
     vllm_version: str
-    # Whether the engine has just told: what its gauges say holds.
-    fresh: bool = False
+    # How long ago the engine has told what is known of it; None if that is nothing, or of an engine that was.
+    age: float | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether that is so short a time that what its gauges say holds."""
+        return self.age is not None and self.age < FRESH_SECONDS
+
+    @property
+    def longest(self) -> int | None:
+        """The most tokens that a request may have; None before the first engine is ready, which may tell it."""
+        ready = bool(self.counts.engine_starts.values)
+        return self.model.context_length or (LONGEST_REQUEST_TOKENS if ready else None)
 
     @property
     def model_name(self) -> str:

@@ -6,7 +6,8 @@ Filled by `scrape`, read by `page`.
 from collections.abc import Iterable, Mapping, Sequence
 
 from middleware.metrics.exposition import Family, Text
-from middleware.metrics.layout import Layout, Plan
+from middleware.metrics.layout import Layout
+from middleware.metrics.plan import Plan
 from middleware.metrics.record import How, Kind, Series
 
 # Of an engine's start, with many digits: no two engines have the same.
@@ -28,25 +29,38 @@ class Ledger:
         self._gauges: dict[str, float] = {}
         self._factors: dict[str, float] = {}
         self._highest: dict[str, float] = {}
+        # Of what is held: how much more was shown than the dead have counted in the end.
+        self._owed: dict[str, float] = {}
 
     def enter(self, text: Text) -> None:
         self._now.update(text.growing)
         self._gauges = text.gauges
         self.families = text.families
 
-    def begin(self, text: Text) -> None:
-        """What was counted stays, and what this engine has counted so far is not ours."""
+    def begin(self, text: Text, *, warm_up: bool = True) -> None:
+        """What was counted stays, and what this engine has counted so far is not ours if it is its warm-up."""
         if _marks(self._gauges) and _marks(self._gauges) <= _marks(text.gauges):
             # It was silent, and is the one that it was: what it has counted meanwhile is ours.
             self.enter(text)
             return
+        self._forgive()
         for head, value in self._now.items():
             self._base[head] = self._base.get(head, 0.0) + value
         # Also of what this engine may never count.
         self._now = dict.fromkeys(self._base, 0.0)
         self.enter(text)
-        for head, value in self._now.items():
-            self._base[head] = self._base.get(head, 0.0) - value
+        if warm_up:
+            for head, value in self._now.items():
+                self._base[head] = self._base.get(head, 0.0) - value
+
+    def _forgive(self) -> None:
+        """Requests that died with their engine had a first token and have no end: what is held would not move until the
+        next engine's have made up for theirs."""
+        plan, totals = self._counted(with_gauges=False)
+        self._hold(plan, list(totals))
+        for slot, total in zip(plan.slots, totals, strict=True):
+            if slot.held:
+                self._owed[slot.head] = self._highest[slot.head] - (total or 0.0)
 
     def gauges(self, name: str) -> dict[str, float]:
         """Of SGLang, by engine."""
@@ -54,6 +68,11 @@ class Ledger:
         return {engine: self._gauges[head] for engine, head in heads.items() if head in self._gauges}
 
     def totals(self, *, with_gauges: bool) -> list[float | None]:
+        plan, totals = self._counted(with_gauges=with_gauges)
+        self._hold(plan, totals)
+        return totals
+
+    def _counted(self, *, with_gauges: bool) -> tuple[Plan, list[float | None]]:
         plan = self.layout.plan
         totals: list[float | None] = [_at_first(slot.series) for slot in plan.slots]
         sources = [(self._now, self._base)]
@@ -67,24 +86,25 @@ class Ledger:
                     for number, weight in uses:
                         totals[number] = (totals[number] or 0.0) + weight * whole
         self._multiply(plan, totals)
-        self._hold(plan, totals)
-        return totals
+        return plan, totals
 
     def _hold(self, plan: Plan, totals: list[float | None]) -> None:
         """SGLang counts the first token of a request before its end: what is its end less its first token falls with
         each request that runs, and Prometheus would take that for a counter that begins anew."""
         for number, slot in enumerate(plan.slots):
             if slot.held:
-                highest = max(totals[number] or 0.0, self._highest.get(slot.head, 0.0))
+                total = (totals[number] or 0.0) + self._owed.get(slot.head, 0.0)
+                highest = max(total, self._highest.get(slot.head, 0.0))
                 totals[number] = self._highest[slot.head] = highest
 
     def _multiply(self, plan: Plan, totals: list[float | None]) -> None:
         for number, slot in enumerate(plan.slots):
             total = totals[number]
             if slot.times is not None and total is not None:
-                name, engine = slot.times
+                name, engine, less = slot.times
                 # An engine that has just started does not tell yet; what it told before is what was counted by.
-                factor = self.gauges(name).get(engine) or self._factors.get(slot.head, 0.0)
+                told = self.gauges(name).get(engine)
+                factor = max(0.0, told - less) if told else self._factors.get(slot.head, 0.0)
                 self._factors[slot.head] = factor
                 totals[number] = total * factor
 

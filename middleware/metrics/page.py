@@ -66,7 +66,7 @@ class Page:
 
 def _translated(known: Known) -> Iterator[tuple[Series, list[Line]]]:
     ledger = known.ledger
-    ledger.layout.name(known.model_name, known.model.context_length)
+    ledger.layout.name(known.model_name, known.longest)
     last: Series | None = None
     lines: list[Line] = []
     for slot, total in zip(ledger.layout.plan.slots, ledger.totals(with_gauges=known.fresh), strict=True):
@@ -110,12 +110,12 @@ def _of_counts(series: Series, known: Known) -> Iterator[Line]:
 def _histogram(
     series: Series, known: Known, metric: Histogram, labels: Labels, counts: list[int], total: float
 ) -> Iterator[Line]:
-    longest = known.model.context_length
+    longest = known.longest
     trimmed = series.family == "request_tokens" and series.family not in known.policy.histogram_buckets
     so_far = 0
     for bound, count in zip((*metric.bounds, float("inf")), counts, strict=True):
         so_far += count
-        if trimmed and longest is not None and longest < bound < float("inf"):
+        if trimmed and bound < float("inf") and (longest is None or longest < bound):
             continue
         yield _head(series, known, (*labels, ("le", number(bound))), "_bucket"), float(so_far)
     yield _head(series, known, labels, "_count"), float(so_far)

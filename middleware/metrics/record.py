@@ -10,7 +10,7 @@ from typing import Any
 # Pairs of a label and its value, in the order of their names.
 Labels = tuple[tuple[str, str], ...]
 OWN = ("engine", "model_name")
-# What is known when the page is written: `page.Known`.
+# What is known when the page is written: `known.Known`.
 Read = Callable[[Any], Iterable[tuple[Labels, float]]]
 
 
@@ -50,6 +50,8 @@ class Row:
     keeps_le: bool = False
     # A gauge of SGLang's that the sum is multiplied by.
     times: str = ""
+    # What that gauge is too large by.
+    less: float = 0.0
     # A sample of SGLang's without which the terms mean something else, and the row is 0.
     given: str = ""
     # Of all engines together, because SGLang's tokenizer, which tells a part of it, does not know which one served.

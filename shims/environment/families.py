@@ -13,16 +13,17 @@ GRPC = "this image serves HTTP, and a second listener of SGLang's checks no key"
 LMCACHE = ("LMCACHE_LOCAL_CPU", "LMCACHE_MAX_LOCAL_CPU_SIZE")
 TRACING = "--enable-trace"
 MULTIPROC_DIR = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")  # prometheus_client reads the old name too
-FRESH_FOLDER = "a folder of SGLang's own at each start"
+FRESH_FOLDER = "a folder of SGLang's own in the run directory, empty at each start"
 
 
 def multiproc_dir(name: str) -> Decider:
     """The chart sets it to /tmp. SGLang 0.5.23 writes into the folder itself and never empties it: after a restart
-    it would count on from the files of the dead engine, and of whoever else writes there. Without the variable it
-    makes a folder at each start and removes it at its end."""
+    it would count on from the files of the dead engine, and of whoever else writes there. `plan` names another, which
+    `supervision` empties; without the variable each SGLang that is killed would leave a folder in /tmp."""
 
     def decide(draft: Draft, _value: str) -> Outcome:
-        draft.engine_unset.append(name)
+        if name != MULTIPROC_DIR[0]:
+            draft.engine_unset.append(name)
         return Outcome("convert", FRESH_FOLDER, "in a shared one, or an old one, the series of all processes would mix")
 
     return decide

@@ -28,6 +28,7 @@ NOTES = {
     "request_latency": "the times of queue and prefill keep SGLang's bounds, which nothing sets",
     "request_params_n": "the middleware counts request_params_n",
 }
+OTHERS = "the bounds of the other: prompts and answers are one family in vLLM"
 
 
 def buckets(draft: Draft, value: Any) -> Outcome:
@@ -50,19 +51,22 @@ def buckets(draft: Draft, value: Any) -> Outcome:
 
 
 def complete(draft: Draft) -> None:
-    """vLLM's own, where nobody gave others."""
+    """vLLM's own, where nobody gave others. Who gave them for prompts or for answers gave them for both, as in vLLM:
+    the middleware knows one list a family."""
+    others = told(draft)
     for family in (family for family, flags in FAMILIES.items() if flags):
-        for flag, *bounds in _flags(family, VLLM[family]):
-            draft.add(flag, *bounds, why="vLLM's bounds of this histogram")
+        why = OTHERS if family in others else "vLLM's bounds of this histogram"
+        for flag, *bounds in _flags(family, others.get(family, VLLM[family])):
+            draft.add(flag, *bounds, why=why)
 
 
 def told(draft: Draft) -> Mapping[str, tuple[float, ...]]:
     """The bounds that are not vLLM's, as SGLang will have them: its own flags may have set others."""
     found = {family: tuple(bounds) for family, bounds in draft.policy.histogram_buckets.items()}
     for family, flags in FAMILIES.items():
-        for flag, *rule in flags[:1]:
-            if bounds := _bounds(draft.engine_args.get(flag, ()), rule):
-                found[family] = bounds
+        own = (_bounds(draft.engine_args.get(flag, ()), rule) for flag, *rule in flags)
+        if bounds := next(filter(None, own), ()):
+            found[family] = bounds
     return {family: bounds for family, bounds in found.items() if bounds != tuple(VLLM.get(family, ()))}
 
 

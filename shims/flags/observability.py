@@ -17,6 +17,7 @@ WATCHDOG_KEYS = ("timeout", "check_interval", "dump_dir")
 PROFILERS = ("torch", "cuda", "proton")
 NO_SUCH_METRICS = "SGLang has no such metrics"
 OLDER_NAMES = "/metrics has the older names beside today's"
+LONGEST = 10  # digits: int() raises for thousands of them
 NO_JIT_MONITOR = "SGLang does not watch its compilers"
 DETAILS = "SGLang's spans hold their times in any case"
 # vLLM 0.33.0 serves none of its own metrics then; one who scales by them must not lose them here.
@@ -27,11 +28,17 @@ def hidden_metrics(_draft: Draft, _value: str) -> Outcome:
     return Outcome("ours", OLDER_NAMES, "whatever the version: dashboards of any age find theirs")
 
 
+def most_running(draft: Draft) -> int:
+    """How many requests SGLang runs at once, whoever has said so; 0 where it is left to it."""
+    text = next(iter(draft.engine_args.get("--max-running-requests", ())), "")
+    return int(text) if text.isdecimal() and len(text) < LONGEST else 0
+
+
 def watchdog_seconds(draft: Draft) -> int:
     """How long SGLang may be without progress before it ends itself."""
     text = next(iter(draft.engine_args.get("--watchdog-timeout", ())), "")
     seconds = float(text or SGLANG_WATCHDOG)
-    return math.ceil(seconds) if 0 < seconds <= A_DAY else SGLANG_WATCHDOG
+    return math.ceil(min(seconds, A_DAY)) if seconds > 0 else SGLANG_WATCHDOG
 
 
 def traces_endpoint(draft: Draft, value: str) -> Outcome:

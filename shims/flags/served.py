@@ -36,6 +36,7 @@ def complete(draft: Draft) -> None:
         max_loras=lora.slots(draft),
         histogram_buckets=histograms.told(draft),
         cache_config=cache_info.labels(draft),
+        max_running=observability.most_running(draft),
         watchdog_seconds=observability.watchdog_seconds(draft),
     )
 

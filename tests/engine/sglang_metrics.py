@@ -26,6 +26,9 @@ def main() -> None:
         ServerArgs.add_cli_args(parser)
     set_prometheus_multiproc_dir()
     folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    from prometheus_client import Counter
+
+    Counter("of_this_life", "Makes the file that this process counts in.").inc()
     for line in sys.stdin:
         parsed = parser.parse_args(json.loads(line))
         for name in ("prompt_tokens_buckets", "generation_tokens_buckets"):

@@ -249,3 +249,18 @@ def test_the_cache_is_described_as_the_engine_has_it(sglang: Server) -> None:
     (labels,) = [dict(key[1]) for key in page.values if key[0] == "vllm:cache_config_info"]
     assert int(labels["num_gpu_blocks"]) * int(labels["block_size"]) == int(labels["kv_cache_size_tokens"]) == 4096
     assert labels["kv_cache_max_concurrency"] == "2.00"
+
+
+def test_a_long_prefill_is_a_request_that_runs(sglang: Server) -> None:
+    """SGLang's own gauge says 0 until the first tokens are decoded."""
+    body = {"model": NAME, "prompt": [504, 3575, 282] * 600, "max_tokens": 2, "ignore_eos": True}
+    with ThreadPoolExecutor(1) as threads:
+        asking = threads.submit(sglang.client.post, "/v1/completions", json=body)
+        seen = []
+        while not asking.done():
+            seen.append(scraped(sglang)["vllm:num_requests_running"])
+            time.sleep(0.05)
+        assert asking.result().status_code == 200
+    # The first may have come before the request, the last behind it.
+    assert set(seen[1:-1]) == {1.0}, seen
+    assert scraped(sglang)["vllm:num_requests_running"] == 0

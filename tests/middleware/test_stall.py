@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from middleware.engine import Engine, State
+from middleware.flow import Flow
 from middleware.policy import Policy
-from middleware.stall import Flow, Stall, counters
+from middleware.stall import Stall, counters
 from middleware.upstream import ConnectFailed, UpstreamClosed
 from tests.fakes.recorded import Recorded
 
 WATCHDOG = 300
+# What 0.5.23 tells before its first step.
+NOTHING_DONE_YET = b'sglang:prefill_effective_tokens_total{mode="input"} 0.0\n'
 
 
 class Sglang:
@@ -24,13 +29,19 @@ class Sglang:
         self.failure: Exception | None = None
         self.text: bytes | None = None
         self.scrapes = 0
+        self.scrape: Callable[[], Awaitable[bytes]] | None = None
         self.flow, self.engine = Flow(), Engine()
         self.engine.become(State.READY, "the test says so")
         policy = Policy(watchdog_seconds=WATCHDOG, stall_seconds=stall_seconds)
-        self._stall = Stall(self.engine, self.flow, self._scrape, policy, word)
+        self.ready = word and word.with_suffix("")
+        if self.ready is not None:
+            self.ready.touch()
+        self._stall = Stall(self.engine, self.flow, self._scrape, policy, self.ready, word)
 
     async def _scrape(self) -> bytes:
         self.scrapes += 1
+        if self.scrape is not None:
+            return await self.scrape()
         if self.failure is not None:
             raise self.failure
         if self.text is not None:
@@ -66,7 +77,24 @@ sglang:prefill_effective_tokens_total{mode="input"} 3.0
     assert (found.work, found.progress) == (7, 1500005.0)
 
 
-@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"sglang:num_running_reqs 1.0\n", b"sglang:num_running_reqs +-\n"])
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf"])
+@pytest.mark.parametrize("name", ["sglang:num_running_reqs", "sglang:realtime_tokens_total"])
+def test_what_is_no_number_does_not_tell(name: str, value: str) -> None:
+    good = b"sglang:num_running_reqs 1.0\nsglang:realtime_tokens_total 1.0\n"
+    assert counters(good) is not None
+    assert counters(good + f'{name}{{dp_rank="1"}} {value}\n'.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\xff\xfe",
+        b"sglang:num_running_reqs 1.0\n",
+        b"sglang:num_running_reqs +-\n",
+        b"sglang:prefill_effective_tokens_total 5.0\n",
+    ],
+)
 def test_what_does_not_tell_is_not_read(text: bytes) -> None:
     assert counters(text) is None
 
@@ -118,7 +146,45 @@ def test_a_stall_ends_when_tokens_come_or_nothing_is_left_to_do() -> None:
         sglang.flow.active = 1
         assert sglang.through(0, 400) == 400.0
         setattr(sglang, change, 0)
+        sglang.flow.active = int(change != "running")
         assert sglang.through(401, 420) == 0.0
+
+
+def test_a_wedge_in_the_first_step_after_idle_hours_is_one_though_sglang_counts_no_request() -> None:
+    sglang = Sglang()
+    sglang.flow.active, sglang.running = 5, 0
+    assert sglang.through(0, 2000) == 2000.0
+    sglang.flow.active = 0
+    assert sglang.through(2001, 2010) == 0.0
+
+
+@pytest.mark.parametrize("text", [NOTHING_DONE_YET, b"sglang:realtime_tokens_total 7.0\n"])
+def test_a_wedge_in_the_very_first_step_is_one_where_sglang_has_not_told_all_its_numbers_yet(text: bytes) -> None:
+    sglang = Sglang()
+    sglang.flow.active, sglang.text = 1, text
+    assert sglang.through(0, 400) == 400.0
+
+
+def test_an_embedding_engine_that_works_is_never_stalled() -> None:
+    """Each of its batches is a prefill, and SGLang 0.5.23 counts its tokens as any other's; it need not tell more."""
+    sglang = Sglang()
+    sglang.flow.active = 1
+    for second in range(2000):
+        sglang.text = f'sglang:realtime_tokens_total{{mode="prefill_compute"}} {second // 25}\n'.encode()
+        assert sglang.at(second) == 0.0
+
+
+def test_an_answer_that_comes_while_we_ask_is_no_stall() -> None:
+    sglang = Sglang()
+    sglang.flow.active = 1
+    assert sglang.through(0, WATCHDOG - 11) == 0.0
+
+    async def hanging() -> bytes:
+        sglang.flow.last = float(WATCHDOG)
+        raise TimeoutError
+
+    sglang.scrape = hanging
+    assert sglang.at(WATCHDOG) == 0.0
 
 
 def test_clients_that_give_up_in_between_hide_nothing() -> None:
@@ -172,21 +238,66 @@ def test_word_is_left_for_supervision_only_where_the_operator_wants_it(tmp_path:
     assert not word.exists()
 
 
-def test_word_is_left_once_a_stall(tmp_path: Path) -> None:
-    word = tmp_path / "sglang.stalled"
+def test_word_names_the_life_and_is_repeated_as_long_as_the_stall_lasts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    word = tmp_path / "sglang.a.stalled"
     sglang = Sglang(word, stall_seconds=600)
+    assert sglang.ready is not None
+    life = sglang.ready.stat().st_mtime_ns
     sglang.flow.active = 1
     sglang.through(0, 599)
     assert not word.exists()
     sglang.at(600)
-    assert word.read_text() == "wedged: no token for 600 s while 1 request ran or waited\n"
+    assert word.read_text() == f"{life}\nwedged: no token for 600 s while 1 request ran or waited\n"
     assert word.stat().st_mode & 0o777 == 0o600
+    for last in (620, 640):
+        word.unlink()
+        sglang.through(last - 19, last)
+        assert word.exists()
+    assert caplog.text.count("to be ended") == 1
     word.unlink()
-    sglang.through(601, 700)
+    sglang.flow.last = 641.0
+    sglang.through(642, 1200)
     assert not word.exists()
-    sglang.flow.last = 701.0
-    sglang.through(702, 1400)
+    sglang.through(1201, 1300)
     assert word.exists()
+
+
+def test_word_that_could_not_be_written_is_written_later(tmp_path: Path) -> None:
+    word = tmp_path / "sglang.stalled"
+    sglang = Sglang(word, stall_seconds=600)
+    sglang.flow.active = 1
+    word.mkdir()
+    sglang.through(0, 650)
+    word.rmdir()
+    sglang.through(651, 700)
+    assert word.is_file()
+
+
+def test_no_word_is_left_of_an_engine_that_died_since_the_last_look(tmp_path: Path) -> None:
+    word = tmp_path / "sglang.stalled"
+    sglang = Sglang(word, stall_seconds=305)
+    sglang.flow.active = 1
+    sglang.through(0, 301)
+    sglang.failure = ConnectFailed()
+    sglang.flow.active = 0
+    sglang.engine.become(State.GONE, "nothing answers on its port")
+    assert sglang.through(302, 2000) == 0.0
+    assert not word.exists()
+
+
+def test_the_silence_of_one_life_is_none_of_the_next_one_that_has_done_as_much(tmp_path: Path) -> None:
+    word = tmp_path / "sglang.stalled"
+    sglang = Sglang(word, stall_seconds=305)
+    assert sglang.ready is not None
+    sglang.flow.active = 1
+    sglang.through(0, 301)
+    os.utime(sglang.ready, (1, 1))
+    assert sglang.through(302, 500) == 0.0
+    assert not word.exists()
+    sglang.through(501, 700)
+    assert word.read_text().startswith("1000000000\n")
 
 
 def test_the_operators_limit_may_be_shorter_than_the_watchdogs(tmp_path: Path) -> None:
@@ -206,7 +317,7 @@ def test_it_goes_on_after_a_look_that_failed_as_nobody_thought(caplog: pytest.Lo
 
     async def main() -> None:
         sglang = Sglang()
-        stall = Failing(sglang.engine, sglang.flow, sglang._scrape, Policy(), None)
+        stall = Failing(sglang.engine, sglang.flow, sglang._scrape, Policy(), None, None)
         running = asyncio.create_task(stall.run())
         await asyncio.sleep(0.1)
         assert not running.done()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.server import Server, wait_for
+from tests.server import STAND_IN, Server, wait_for
 from tests.stack.conftest import Serve
 
 pytestmark = pytest.mark.stack
@@ -63,6 +65,26 @@ def test_a_dead_engine_is_started_again_in_place_outside_kubernetes(ready: Serve
     assert dead not in after
     assert len(after) == len(before), "the dead engine's children are gone"
     assert ready.client.post("/v1/chat/completions", json=CHAT).status_code == 200
+
+
+def test_neither_a_restart_nor_a_new_container_mixes_an_earlier_lifes_samples_in(tmp_path: Path, serve: Serve) -> None:
+    script = tmp_path / "engine.sh"
+    script.write_text(
+        'folder="$PROMETHEUS_MULTIPROC_DIR"\necho "in $folder: $(ls "$folder" | wc -l) files"\n'
+        f'touch "$folder/counter_$$.db"\nexec {STAND_IN} "$@"\n'
+    )
+    engine = shlex.join(["/bin/sh", str(script)])
+    first = serve("stand-in", engine=engine, env={"PROMETHEUS_MULTIPROC_DIR": "/tmp"})
+    first.wait_ready()
+    os.kill(first.pid("sglang"), signal.SIGKILL)
+    wait_for(lambda: first.health() == 503, "/health to tell the truth")
+    first.wait_ready()
+    assert first.stop() == 0
+    folder = first.run_dir / "prometheus/sglang"
+    assert len(list(folder.iterdir())) == 1
+    second = serve("stand-in", engine=engine, env={"VLLM_SHIM_RUN_DIR": str(first.run_dir)})
+    second.wait_ready()
+    assert (first.output + second.output).count(f"in {folder}: 0 files") == 3
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
-from middleware.settings import Settings
-from supervision.wedged import SUFFIX
+import pytest
+
+from middleware import settings as of_middleware
+from supervision import orphans
+from supervision.settings import Settings
+from supervision.wedged import SUFFIX, Wedged
 from tests.supervision.programs import READY_THEN_SLEEP
 from tests.supervision.supervised import Container, eventually, is_alive
 
@@ -23,16 +28,20 @@ time.sleep(600)
 """
 
 
-def leave(container: Container, text: str = f"{WORD}\n") -> Path:
+def life(container: Container) -> int:
+    return (container.ready / "engine").stat().st_mtime_ns
+
+
+def leave(container: Container, text: str = f"{WORD}\n", *, about: int | None = None) -> Path:
     word = container.ready / f"engine{SUFFIX}"
     fresh = container.ready / "fresh"
-    fresh.write_text(text)
+    fresh.write_text(f"{life(container) if about is None else about}\n{text}")
     fresh.replace(word)
     return word
 
 
 def test_the_middleware_leaves_its_word_where_supervision_looks() -> None:
-    settings = Settings(upstream_host="h", upstream_port=1, ready_file=Path("/run/ready/engine"))
+    settings = of_middleware.Settings(upstream_host="h", upstream_port=1, ready_file=Path("/run/ready/engine"))
     assert settings.stalled_file == Path(f"/run/ready/engine{SUFFIX}")
 
 
@@ -64,16 +73,59 @@ def test_in_place_the_next_life_is_not_killed_for_what_was_said_of_the_last(tmp_
         container.said(r"engine: signal SIGKILL; restart in 2 s$")
 
 
-def test_the_word_about_an_earlier_life_or_container_is_thrown_away(tmp_path: Path) -> None:
+def test_the_word_about_an_earlier_container_is_thrown_away_though_its_ready_file_is_there_too(tmp_path: Path) -> None:
     container = Container(tmp_path, engines="engine", engine_restart="exit")
-    container.program("engine", READY_THEN_SLEEP)
+    container.program("engine", READY_THEN_SLEEP.replace('pathlib.Path("ready/engine").touch()', ""))
+    (container.ready / "engine").touch()
     word = leave(container)
-    os.utime(word, (1, 1))
     with container:
         container.said(r"^\[engine\] serving$")
-        eventually(lambda: not word.exists(), "the stale word to be gone")
+        assert not word.exists()
         assert is_alive(container.spawned("engine"))
     assert "killing it" not in container.output()
+
+
+def test_the_word_about_an_earlier_life_is_thrown_away_however_new_it_is(tmp_path: Path) -> None:
+    container = Container(tmp_path, engines="engine", engine_restart="in-place")
+    container.program("engine", READY_THEN_SLEEP)
+    with container:
+        container.said(r"^\[engine\] serving$")
+        first = life(container)
+        os.kill(container.spawned("engine"), signal.SIGKILL)
+        container.said(r"^\[engine\] serving$", times=2)
+        word = leave(container, about=first)
+        eventually(lambda: not word.exists(), "the stale word to be gone")
+        assert is_alive(container.spawned("engine", times=2))
+    assert "killing it" not in container.output()
+
+
+def test_a_clock_that_was_set_back_loses_no_word(tmp_path: Path) -> None:
+    container = Container(tmp_path, engines="engine", engine_restart="exit")
+    container.program("engine", READY_THEN_SLEEP)
+    with container:
+        container.said(r"^\[engine\] serving$")
+        os.utime(container.ready / "engine", (2, 2))
+        fresh = tmp_path / "fresh"
+        fresh.write_text(f"{life(container)}\n{WORD}\n")
+        os.utime(fresh, (1, 1))
+        fresh.replace(container.ready / f"engine{SUFFIX}")
+        assert container.exit_code() == 128 + signal.SIGKILL
+    assert f"engine: {WORD}; killing it" in container.output()
+
+
+def test_one_that_does_not_die_at_once_is_killed_once_however_often_the_word_is_repeated(tmp_path: Path) -> None:
+    killed: list[int] = []
+    process = SimpleNamespace(config=SimpleNamespace(name="engine"), pid=1, killing=False, cause="")
+    wedged = Wedged(Settings(engines=("engine",), ready_dir=tmp_path), lambda _: None)
+    (tmp_path / "engine").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(orphans, "kill_group", killed.append)
+        for _ in range(3):
+            word = tmp_path / f"engine{SUFFIX}"
+            word.write_text(f"{(tmp_path / 'engine').stat().st_mtime_ns}\n{WORD}\n")
+            wedged.look([process])
+            assert not word.exists()
+    assert killed == [1]
 
 
 def test_a_word_of_garbage_still_ends_it_and_makes_one_line_at_most(tmp_path: Path) -> None:

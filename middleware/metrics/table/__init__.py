@@ -7,12 +7,14 @@ from middleware.metrics.table.engine import ENGINE
 from middleware.metrics.table.http import HTTP
 from middleware.metrics.table.latency import LATENCY
 from middleware.metrics.table.ours import OURS
+from middleware.metrics.table.queue import QUEUE
 from middleware.metrics.table.requests import REQUESTS
 from middleware.metrics.table.scheduler import SCHEDULER
 from middleware.metrics.table.speculation import SPECULATION
 
 AREAS: dict[str, tuple[Series, ...]] = {
-    "Scheduler and KV cache": SCHEDULER,
+    "Queue": QUEUE,
+    "KV cache and scheduler": SCHEDULER,
     "Requests and tokens": REQUESTS,
     "Latency and length": LATENCY,
     "Speculative decoding": SPECULATION,

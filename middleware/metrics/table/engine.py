@@ -12,6 +12,8 @@ from middleware.metrics.record import Kind, Labels, Series, absent, told
 
 def _sleep_state(known: Known) -> Iterable[tuple[Labels, float]]:
     """SGLang keeps the weights of a sleeping engine, or has them on the host: vLLM's level 1."""
+    if not known.engine.alive:
+        return
     asleep = known.engine.state is State.ASLEEP
     for name, holds in (("awake", not asleep), ("weights_offloaded", asleep), ("discard_all", False)):
         yield (("sleep_state", name),), float(holds)

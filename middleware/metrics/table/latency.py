@@ -12,7 +12,7 @@ _FIRST = "sglang:time_to_first_token_seconds"
 _QUEUED = "sglang:queue_time_seconds"
 _SGLANGS_BOUNDS = "sum and count are exact; the bounds are SGLang's, which has no setting for them"
 _NO_BOUNDS = "sum and count are exact; SGLang does not measure it by request, so infinity is the only bound"
-_STREAMS = "of streams, as SGLang sees no token of another request before its end"
+_STREAMS = "an answer that is no stream counts in steps of 50 tokens, as SGLang hands it on: one of up to 50 does not"
 _SAMPLES = "with n > 1 SGLang's own prefill of the prompt is one request more"
 
 LATENCY: tuple[Series, ...] = (

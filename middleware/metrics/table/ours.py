@@ -31,6 +31,11 @@ def _told(known: Known) -> Iterable[tuple[Labels, float]]:
     yield (), float(known.fresh)
 
 
+def _age(known: Known) -> Iterable[tuple[Labels, float]]:
+    if known.age is not None:
+        yield (), known.age
+
+
 def _in_flight(known: Known) -> Iterable[tuple[Labels, float]]:
     yield (), float(known.flow.active)
 
@@ -64,9 +69,15 @@ OURS: tuple[Series, ...] = (
     told(
         "vllm_shim:engine_metrics_fresh",
         "0 or 1",
-        "Whether the engine has just told its metrics; if not, counters are the last that were heard and its gauges "
-        "are left out.",
+        "Whether the engine has told its metrics of late, and its gauges are shown; if not, counters are the last that "
+        "were heard and its gauges are left out.",
         _told,
+    ),
+    told(
+        "vllm_shim:engine_metrics_age_seconds",
+        "seconds",
+        "How long ago the engine has told the metrics that are shown; not there if this one has told none.",
+        _age,
     ),
     told(
         "vllm_shim:requests_in_flight", "requests", "Requests sent to SGLang and not answered to the end.", _in_flight

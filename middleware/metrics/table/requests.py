@@ -36,7 +36,7 @@ REQUESTS: tuple[Series, ...] = (
         "Histogram of the max_tokens request parameter.",
         "params_max_tokens",
         family="request_tokens",
-        why="where a request sets none, what the model's length leaves behind its prompt, if that is known",
+        why="where a request sets none, what the model's length leaves behind its prompt, as far as that is known here",
     ),
     counted(
         "vllm:admission_rejections_total",

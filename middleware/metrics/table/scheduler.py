@@ -1,18 +1,9 @@
-"""What SGLang's scheduler tells of each step: requests that run and wait, the KV cache and its prefixes.
+"""What SGLang's scheduler tells at prefills, each tenth decode step and when idle: the KV cache and its prefixes.
 Part of THE table of series.
 """
 
 from middleware.metrics.record import How, Kind, Row, Series, constant, counter, gauge, split, term
 
-_RUNNING = "sglang:num_running_reqs"
-_WAITING = "sglang:num_queue_reqs"
-# Waiting too, but for something else than room: a grammar, or KV cache from another engine.
-_DEFERRED = (
-    "sglang:num_grammar_queue_reqs",
-    "sglang:num_prefill_bootstrap_queue_reqs",
-    "sglang:num_decode_prealloc_queue_reqs",
-    "sglang:num_decode_transfer_queue_reqs",
-)
 _PREFILL = "sglang:prefill_effective_tokens_total"
 _COMPUTED = term(_PREFILL, mode="input")
 _DEVICE = term(_PREFILL, mode="device_hit")
@@ -22,16 +13,6 @@ _QUERIED = (_COMPUTED, _DEVICE, _HOST, _STORAGE)
 _OLD_QUERIES = "until 0.9; the production stack's router and dashboard read it"
 
 SCHEDULER: tuple[Series, ...] = (
-    gauge("vllm:num_requests_running", "requests", "Number of requests in model execution batches.", _RUNNING),
-    gauge("vllm:num_requests_waiting", "requests", "Number of requests waiting to be processed.", _WAITING, *_DEFERRED),
-    split(
-        Kind.GAUGE,
-        "vllm:num_requests_waiting_by_reason",
-        "requests",
-        "Number of waiting requests by reason: 'capacity' waits for room, 'deferred' for a grammar or a KV transfer.",
-        "reason",
-        {"capacity": (_WAITING,), "deferred": _DEFERRED},
-    ),
     constant(
         "vllm:num_requests_swapped",
         Kind.GAUGE,

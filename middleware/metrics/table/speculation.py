@@ -19,7 +19,8 @@ _DRAFTED = Series(
     unit="tokens",
     help="Number of draft tokens.",
     how=How.COMPUTED,
-    rows=(Row((term(_VERIFIED),), times="sglang:spec_num_steps"),),
+    # As in SGLang's own rate: one of them is the token that was verified last. Where a tree is drafted steps are fewer.
+    rows=(Row((term(_VERIFIED),), times="sglang:spec_num_draft_tokens", less=1.0),),
     why="the drafts times their present length; not exact where SGLang changes that while it runs",
 )
 _OURS = (

@@ -11,11 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from middleware.engine import Engine, State
+from middleware.flow import Flow
+from middleware.metrics.scrape import REUSE_SECONDS
 from middleware.metrics.served import Metrics
 from middleware.model import Model
 from middleware.policy import Policy
 from middleware.settings import Settings
-from middleware.stall import Flow
 from tests.server import ROOT
 
 RECORDED = (ROOT / "tests/fakes/recordings/metrics_whole.txt").read_bytes()
@@ -88,7 +89,10 @@ class Pages:
         self.model.context_length = length
         self.answer: tuple[int, bytes] = (200, b"")
         self.asked = 0
-        self.metrics = Metrics(self.engine, self.model, policy, Flow(), self._fetch)
+        self.flow = Flow()
+        self.flow.active = 10_000  # More than wait: what SGLang says of that holds.
+        self.now = 0.0
+        self.metrics = Metrics(self.engine, self.model, policy, self.flow, self._fetch, lambda: self.now)
         self.begin("")
 
     async def _fetch(self) -> tuple[int, bytes]:
@@ -98,6 +102,11 @@ class Pages:
     def begin(self, text: str | bytes) -> None:
         """A new engine is there and has told this."""
         self.says(text)
+        self.become_ready()
+
+    def become_ready(self) -> None:
+        if self.engine.alive:
+            self.engine.become(State.GONE, "it died")
         asyncio.run(self.metrics.begin())
         self.engine.become(State.READY, "it is")
 
@@ -112,12 +121,15 @@ class Pages:
         return Page(self.raw())
 
     def at_once(self, times: int) -> list[Page]:
+        self.now += REUSE_SECONDS
+
         async def ask() -> list[bytes]:
             return await asyncio.gather(*(self.metrics.page() for _ in range(times)))
 
         return [Page(text.decode()) for text in asyncio.run(ask())]
 
     def raw(self) -> str:
+        self.now += REUSE_SECONDS  # Or it is what was told before.
         return asyncio.run(self.metrics.page()).decode()
 
 

@@ -43,7 +43,8 @@ def test_a_source_reads_as_a_formula() -> None:
         "vllm:kv_cache_usage_perc": "`sglang:token_usage`",
         "vllm:prefix_cache_hits_total": "`sglang:prefill_effective_tokens_total{mode=device_hit}`",
         "vllm:e2e_request_latency_seconds": "`sglang:e2e_request_latency_seconds`",
-        "vllm:spec_decode_num_draft_tokens_total": "`sglang:spec_verify_calls_total` times `sglang:spec_num_steps`",
+        "vllm:spec_decode_num_draft_tokens_total": "`sglang:spec_verify_calls_total` times "
+        "(`sglang:spec_num_draft_tokens` - 1)",
         "vllm:num_requests_swapped": "always 0",
         "vllm:request_success_total": "counted by us",
     }.items():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import socket
 import struct
 from typing import Any
 
+import httpx
 import pytest
 
 from middleware.policy import Policy
@@ -223,3 +225,30 @@ def test_of_requests_for_numbers_each_text_or_pair_that_the_model_sees_is_a_stop
         answer = front.post(path, json={"model": NAME, **body})
         assert answer.status_code == 200, answer.text
         assert finished(front) == {"stop": count}
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/tokenize"), ("GET", "/api/tags")])
+def test_what_is_no_generation_is_no_request_that_failed(method: str, path: str) -> None:
+    cut = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"
+    with counting(Sglang({path: cut})) as front:
+        with contextlib.suppress(httpx.HTTPError):
+            front.client.request(method, path, json={"prompt": "a"})
+        assert not any(finished(front).values())
+
+
+def test_a_stream_that_finds_the_queue_full_is_rejected_and_no_error() -> None:
+    event = {"error": {"message": "The request queue is full.", "type": "Service Unavailable", "code": 503}}
+    with counting(Sglang({CHATS: answers.stream(event)})) as front:
+        front.post(CHATS, json={**CHAT, "stream": True})
+        assert not any(finished(front).values())
+        assert idle_page(front).value("vllm:admission_rejections_total", reason="max_num_queued_reqs") == 1
+
+
+@pytest.mark.parametrize(("words", "rejected"), [("The request queue is full.", 1), ("Request waiting timeout.", 0)])
+def test_a_503_is_a_full_queue_only_if_sglang_says_so(words: str, rejected: int) -> None:
+    body = {"object": "error", "message": words, "type": "Service Unavailable", "code": 503}
+    with counting(Sglang({CHATS: (503, body)})) as front:
+        assert front.post(CHATS, json=CHAT).status_code == 503
+        found = idle_page(front)
+    assert found.value("vllm:admission_rejections_total", reason="max_num_queued_reqs") == rejected
+    assert sum(one.value for one in found.all("vllm_shim:engine_errors_total")) == 1 - rejected

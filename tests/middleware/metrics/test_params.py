@@ -56,12 +56,17 @@ def test_what_sets_no_length_has_the_room_behind_its_prompt() -> None:
     assert sizes(after(CHATS, body, answers.chat("stop", prompt=48)))["max_tokens"] == (1, LENGTH - 48)
 
 
-def test_a_stream_that_sets_no_length_is_left_out_where_nobody_knows_its_prompts() -> None:
+def test_of_a_stream_that_sets_no_length_the_models_counts_where_nobody_knows_its_prompts() -> None:
     answer = answers.stream(*answers.chat_chunks("stop"))
     assert sizes(after(CHATS, {"model": NAME, "messages": HI, "stream": True}, answer)) == {
         "n": (1, 1),
-        "max_tokens": (0, 0),
+        "max_tokens": (1, LENGTH),
     }
+
+
+def test_a_completion_that_sets_no_length_has_vllms_own() -> None:
+    body = {"model": NAME, "prompt": "a"}
+    assert sizes(after(COMPLETIONS, body, answers.completion("length")))["max_tokens"] == (1, 16)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from middleware.policy import Policy
 from tests.middleware.metrics.pages import Page, Pages, texts
 
-RUNNING, DONE = "vllm:num_requests_running", "vllm:prompt_tokens_total"
+USAGE, DONE = "vllm:kv_cache_usage_perc", "vllm:prompt_tokens_total"
 USED = "sglang:token_usage"
 
 
@@ -17,7 +18,7 @@ def ranks(dp: int | None, tp: int, pp: int = 0, ep: int = 0) -> str:
     return f'{{{of_dp}engine_type="unified",moe_ep_rank="{ep}",pp_rank="{pp}",tp_rank="{tp}"}}'
 
 
-def gauges(values: Mapping[str, float], name: str = "sglang:num_running_reqs") -> str:
+def gauges(values: Mapping[str, float], name: str = "sglang:token_usage") -> str:
     return texts("gauge", {name + labels: value for labels, value in values.items()})
 
 
@@ -29,14 +30,14 @@ def after(text: str) -> Page:
     return Pages().after(text)
 
 
-def by_engine(page: Page, name: str = RUNNING) -> dict[str, float]:
+def by_engine(page: Page, name: str = USAGE) -> dict[str, float]:
     return {one.labels["engine"]: one.value for one in page.all(name)}
 
 
 def test_data_parallel_ranks_are_engines() -> None:
     page = after(gauges({ranks(0, 0): 3, ranks(1, 0): 5, ranks(10, 0): 7}))
     assert by_engine(page) == {"0": 3, "1": 5, "10": 7}
-    assert [one.labels["engine"] for one in page.all(RUNNING)] == ["0", "1", "10"], "in the order of numbers"
+    assert [one.labels["engine"] for one in page.all(USAGE)] == ["0", "1", "10"], "in the order of numbers"
 
 
 def test_a_histogram_of_ranks_is_one_of_each_engine() -> None:
@@ -68,7 +69,7 @@ def test_what_the_tokenizer_tells_is_of_all_engines_and_what_is_taken_from_it_to
 def test_tensor_parallel_ranks_that_all_tell_count_once() -> None:
     """--enable-metrics-for-all-schedulers."""
     page = after(gauges({ranks(None, tp): 3 for tp in range(8)}) + retracted({ranks(None, tp): 2 for tp in range(8)}))
-    assert page.value(RUNNING) == 3
+    assert page.value(USAGE) == 3
     assert page.value("vllm:num_preemptions_total") == 2
 
 
@@ -88,7 +89,7 @@ def test_a_cache_that_numbers_its_ranks_anew_does_not_hide_the_scheduler() -> No
 
 def test_pipeline_stages_count_once() -> None:
     stages = {ranks(None, tp, pp): 4 + pp for pp in range(3) for tp in range(2)}
-    assert after(gauges(stages)).value(RUNNING) == 4
+    assert after(gauges(stages)).value(USAGE) == 4
     assert after(retracted(stages)).value("vllm:num_preemptions_total") == 4
 
 
@@ -101,7 +102,7 @@ def test_a_rank_that_tells_first_gives_way_to_the_one_that_counts() -> None:
 def test_a_gauge_by_priority_counts_by_its_total_alone() -> None:
     values = {'{priority="",tp_rank="0"}': 6.0, '{priority="0",tp_rank="0"}': 4.0, '{priority="9",tp_rank="0"}': 2.0}
     page = after(gauges(values) + gauges(values, "sglang:num_queue_reqs"))
-    assert page.value(RUNNING) == 6
+    assert page.value(USAGE) == 6
     assert page.value("vllm:num_requests_waiting") == 6
     assert page.value("vllm:num_requests_waiting_by_reason", reason="capacity") == 6
 
@@ -173,13 +174,13 @@ def test_the_prefix_caches_counters_are_made_of_what_was_prefilled() -> None:
 def test_labels_that_the_operator_adds_do_not_matter() -> None:
     """--extra-metric-labels."""
     page = after(gauges({'{cluster="a",tp_rank="0",zone="b c"}': 5}))
-    assert page.value(RUNNING) == 5
-    assert {tuple(sorted(one.labels)) for one in page.all(RUNNING)} == {("engine", "model_name")}
+    assert page.value(USAGE) == 5
+    assert {tuple(sorted(one.labels)) for one in page.all(USAGE)} == {("engine", "model_name")}
 
 
 def test_the_model_is_called_by_its_first_served_name_whatever_sglang_calls_it() -> None:
     page = Pages(name='first "name"').after(gauges({'{model_name="inside",tp_rank="0"}': 5}))
-    assert page.value(RUNNING, model_name='first "name"') == 5
+    assert page.value(USAGE, model_name='first "name"') == 5
     vllms = [one for one in page.samples if one.name.startswith("vllm:")]
     assert {one.labels.get("model_name", 'first "name"') for one in vllms} == {'first "name"'}
 
@@ -192,7 +193,7 @@ def test_speculation_is_told_by_an_engine_that_speculates_alone() -> None:
         "sglang:generation_tokens_total": 42.0,
         "sglang:num_requests_total": 2.0,
     }
-    page = after(texts("counter", told) + gauges({ranks(None, 0): 3}, "sglang:spec_num_steps"))
+    page = after(texts("counter", told) + gauges({ranks(None, 0): 4}, "sglang:spec_num_draft_tokens"))
     assert page.value(drafts) == 10
     assert page.value("vllm:spec_decode_num_draft_tokens_total") == 30
     assert page.value("vllm:spec_decode_num_accepted_tokens_total") == 30
@@ -214,3 +215,32 @@ def test_bounds_beyond_the_models_length_are_not_told() -> None:
     told = {f'sglang:prompt_tokens_histogram_bucket{{le="{le}"}}': 1.0 for le in ("100.0", "200.0", "500.0", "+Inf")}
     (bounds,) = pages.after(texts("histogram", told)).series["vllm:request_prompt_tokens"].bounds()
     assert bounds == ["100.0", "200.0", "+Inf"]
+
+
+def test_of_one_engine_what_does_not_wait_runs_whatever_its_gauges_say() -> None:
+    """SGLang says 0 all through a prefill, and 1 behind the last request of its warm-up."""
+    pages = Pages()
+    for flying, told, running, waiting in ((0, 1, 0, 0), (5, 0, 5, 0), (12, 8, 8, 4), (2, 8, 0, 2)):
+        pages.flow.active = flying
+        page = pages.after(
+            gauges({"": told}, "sglang:num_running_reqs")
+            + gauges({"": 4.0 if flying in (12, 2) else 0.0}, "sglang:num_queue_reqs")
+        )
+        assert page.value("vllm:num_requests_running") == running
+        assert page.value("vllm:num_requests_waiting") == waiting
+
+
+def test_more_than_the_engine_takes_at_once_do_not_run() -> None:
+    """Before SGLang has said that they wait."""
+    pages = Pages(Policy(max_running=8))
+    pages.flow.active = 12
+    page = pages.after(gauges({"": 0}, "sglang:num_running_reqs"))
+    assert (page.value("vllm:num_requests_running"), page.value("vllm:num_requests_waiting")) == (8, 4)
+
+
+def test_of_several_engines_only_sglang_knows_which_has_what() -> None:
+    names = ("sglang:num_running_reqs", "sglang:num_queue_reqs")
+    page = after("".join(gauges({ranks(0, 0): 3, ranks(1, 0): 5}, name) for name in names))
+    assert (
+        by_engine(page, "vllm:num_requests_running") == by_engine(page, "vllm:num_requests_waiting") == {"0": 3, "1": 5}
+    )

@@ -105,7 +105,7 @@ def test_a_product_with_a_gauge_outlives_the_engine_that_told_it() -> None:
     name = "vllm:spec_decode_num_draft_tokens_total"
     verified = texts("counter", {"sglang:spec_verify_calls_total": 10.0})
     pages = Pages()
-    assert pages.after(verified + texts("gauge", {"sglang:spec_num_steps": 3.0})).value(name) == 30
+    assert pages.after(verified + texts("gauge", {"sglang:spec_num_draft_tokens": 4.0})).value(name) == 30
     assert die(pages).value(name) == 30
     pages.begin("")
     assert pages.page().value(name) == 30
@@ -125,13 +125,13 @@ def test_a_difference_does_not_fall_while_a_request_runs(earlier: str) -> None:
 
 
 def test_a_product_does_not_fall_with_its_factor() -> None:
-    def told(steps: float) -> float | None:
+    def told(drafted: float) -> float | None:
         verified = texts("counter", {"sglang:spec_verify_calls_total": 10.0})
-        page = pages.after(verified + texts("gauge", {"sglang:spec_num_steps": steps}))
+        page = pages.after(verified + texts("gauge", {"sglang:spec_num_draft_tokens": drafted}))
         return page.value("vllm:spec_decode_num_draft_tokens_total")
 
     pages = Pages()
-    assert [told(steps) for steps in (3, 2, 5)] == [30, 30, 50]
+    assert [told(drafted) for drafted in (4, 3, 6)] == [30, 30, 50]
 
 
 def test_gauges_of_the_dead_are_not_told() -> None:
@@ -139,7 +139,7 @@ def test_gauges_of_the_dead_are_not_told() -> None:
     pages = Pages()
     page = pages.after(texts("gauge", gauges))
     names = [name for name, series in page.series.items() if series.kind == "gauge" and name.startswith("vllm:num_req")]
-    assert page.value("vllm:num_requests_running") == 2
+    assert page.value("vllm:num_requests_waiting") == 1
     page = die(pages)
     assert {name for name in names if page.all(name)} == {"vllm:num_requests_swapped"}
     for name in (
@@ -149,10 +149,10 @@ def test_gauges_of_the_dead_are_not_told() -> None:
         "vllm:cache_config_info",
     ):
         assert not page.all(name)
-    pages.begin(texts("gauge", {"sglang:num_running_reqs": 7.0}))
+    pages.begin(texts("gauge", {"sglang:token_usage": 0.7}))
     page = pages.page()
-    assert page.value("vllm:num_requests_running") == 7
-    assert page.value("vllm:kv_cache_usage_perc") is None, "this one has not told it yet"
+    assert page.value("vllm:kv_cache_usage_perc") == 0.7
+    assert page.value("vllm:gpu_prefix_cache_hit_rate") is None, "this one has not told it yet"
 
 
 def test_sglangs_own_counters_are_told_as_it_last_told_them() -> None:
@@ -191,3 +191,23 @@ def test_no_counter_ever_falls_whatever_the_engines_lives_were(lives: list[tuple
                 last = value
         die(pages)
         assert pages.page().value(PROMPTS) == last
+
+
+@pytest.mark.parametrize("earlier", ["time_to_first_token_seconds", "queue_time_seconds"])
+def test_a_difference_goes_on_from_what_was_shown_though_requests_died_after_their_first_token(earlier: str) -> None:
+    name = {"time_to_first_token_seconds": "decode", "queue_time_seconds": "inference"}[earlier]
+
+    def told(whole: float, part: float, life: float) -> str:
+        samples = {"sglang:e2e_request_latency_seconds_sum": whole, f"sglang:{earlier}_sum": part}
+        return texts("histogram", samples) + born(life)
+
+    def value(page: Page) -> float | None:
+        return page.value(f"vllm:request_{name}_time_seconds_sum")
+
+    pages = Pages()
+    pages.begin(told(0, 0, 1))
+    assert value(pages.after(told(100, 20, 1))) == 80
+    assert value(pages.after(told(100, 660, 1))) == 80
+    die(pages)
+    pages.begin(told(0, 0, 2))
+    assert value(pages.after(told(100, 20, 2))) == 160

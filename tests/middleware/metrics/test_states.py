@@ -11,6 +11,7 @@ from typing import Self
 import httpx
 import pytest
 
+from middleware.metrics import known
 from middleware.metrics.exposition import CONTENT_TYPE
 from tests.middleware.endpoints.sglang import NAME, Sglang
 from tests.middleware.metrics import answers
@@ -91,12 +92,12 @@ def test_an_engine_that_cannot_tell_is_ready_and_its_gauges_are_not_told(answer:
         front.post(CHATS, json=CHAT).raise_for_status()
         assert shown(idle_page(front)) == set(LOOKS_IDLE)
         engine.answers["/metrics"] = answer
+        wait_for(lambda: state(page(front)) == (["ready"], 1.0, 0.0), "it to be asked again")
         found = page(front)
-        assert state(found) == (["ready"], 1.0, 0.0)
         assert shown(found) == set()
         assert found.value("vllm:request_success_total", finished_reason="stop") == 1
         engine.answers["/metrics"] = (200, RECORDED)
-        assert state(page(front)) == (["ready"], 1.0, 1.0)
+        wait_for(lambda: state(page(front)) == (["ready"], 1.0, 1.0), "it to tell again")
 
 
 class Held:
@@ -110,7 +111,7 @@ class Held:
     async def __call__(self, body: object) -> tuple[int, bytes]:
         self.asked += 1
         await asyncio.to_thread(self._go.wait, PATIENCE)
-        return 200, texts("gauge", {"sglang:num_running_reqs": 5.0}).encode()
+        return 200, texts("gauge", {"sglang:token_usage": 0.5}).encode()
 
     def __enter__(self) -> Self:
         self._engine.answers["/metrics"] = self
@@ -135,18 +136,22 @@ def scrape(front: Served) -> Page:
 
 def test_scrapes_at_the_same_time_are_one_at_the_engine() -> None:
     pages = Pages()
-    pages.says(texts("gauge", {"sglang:num_running_reqs": 5.0}))
+    pages.says(texts("gauge", {"sglang:token_usage": 0.5}))
     asked = pages.asked
     found = pages.at_once(8)
     assert pages.asked == asked + 1
-    assert [one.value("vllm:num_requests_running") for one in found] == [5.0] * 8
+    assert [one.value("vllm:kv_cache_usage_perc") for one in found] == [0.5] * 8
     pages.page()
     assert pages.asked == asked + 2, "the next one asks anew"
 
 
-def test_an_engine_that_hangs_keeps_the_first_scraper_waiting_for_a_moment_and_nobody_else() -> None:
+def test_an_engine_that_hangs_keeps_the_first_scraper_waiting_for_a_moment_and_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(known, "FRESH_SECONDS", 1.0)
     engine = Sglang({CHATS: answers.chat("stop")})
     with counting(engine) as front, Held(engine) as held:
+        wait_for(lambda: scrape(front) and held.asked, "what it told before to be too old")
         first = scrape(front)
         others = at_once(lambda: scrape(front), 4)
         front.post(CHATS, json=CHAT).raise_for_status()
@@ -157,13 +162,13 @@ def test_an_engine_that_hangs_keeps_the_first_scraper_waiting_for_a_moment_and_n
             assert shown(found) == set()
         assert after.value("vllm:request_success_total", finished_reason="stop") == 1
         held.let_go()
-        wait_for(lambda: scrape(front).value("vllm:num_requests_running") == 5, "the engine tells again")
+        wait_for(lambda: scrape(front).value("vllm:kv_cache_usage_perc") == 0.5, "the engine tells again")
 
 
 def test_a_chat_is_served_while_a_scrape_hangs() -> None:
     engine = Sglang({CHATS: answers.chat("stop")})
     with counting(engine) as front, Held(engine) as held, ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(scrape, front)
+        waiting = pool.submit(wait_for, lambda: scrape(front) and held.asked, "an answer while it is asked")
         wait_for(lambda: held.asked, "the engine to be asked")
         assert front.post(CHATS, json=CHAT).status_code == 200
         held.let_go()

@@ -25,13 +25,11 @@ GARBAGE = (
 
 @pytest.mark.parametrize("value", ODD)
 def test_an_odd_label_neither_hides_a_sample_nor_breaks_the_page(value: str) -> None:
-    sample = head("sglang:num_running_reqs", (("tp_rank", "0"), ("zone", value)))
+    sample = head("sglang:token_usage", (("tp_rank", "0"), ("zone", value)))
     other = head("sglang:of_tomorrow", (("zone", value),))
-    page = Pages().after(
-        f"# TYPE sglang:num_running_reqs gauge\n{sample} 3\n# TYPE sglang:of_tomorrow gauge\n{other} 4\n"
-    )
-    assert page.value("vllm:num_requests_running") == 3
-    assert page.value("sglang:num_running_reqs", zone=value) == 3
+    page = Pages().after(f"# TYPE sglang:token_usage gauge\n{sample} 3\n# TYPE sglang:of_tomorrow gauge\n{other} 4\n")
+    assert page.value("vllm:kv_cache_usage_perc") == 3
+    assert page.value("sglang:token_usage", zone=value) == 3
     assert page.value("sglang:of_tomorrow", zone=value) == 4
 
 
@@ -75,9 +73,7 @@ def test_families_that_nobody_knows_are_passed_on() -> None:
     assert page.value("sglang:new_total", a="b") == 3
 
 
-@pytest.mark.parametrize(
-    "name", ["vllm:num_requests_running", "http_requests_total", "process_open_fds", "python_info"]
-)
+@pytest.mark.parametrize("name", ["vllm:kv_cache_usage_perc", "http_requests_total", "process_open_fds", "python_info"])
 def test_what_we_write_ourselves_is_not_written_twice(name: str) -> None:
     Pages().after(texts("gauge", {name: 77.0}))
 
@@ -93,14 +89,31 @@ def test_what_is_said_under_vllms_names_is_not_said_again() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        b'sglang:num_running_reqs{tp_rank="first"} 1',
-        b'sglang:num_running_reqs{dp_rank="",tp_rank="0"} 1',
-        b'sglang:num_running_reqs{dp_rank="' + b"9" * 5000 + b'",tp_rank="0"} 1',
+        b'sglang:token_usage{tp_rank="first"} 1',
+        b'sglang:token_usage{dp_rank="",tp_rank="0"} 1',
+        b'sglang:token_usage{dp_rank="' + b"9" * 5000 + b'",tp_rank="0"} 1',
         b"sglang:queue_time_seconds_bucket 1",
         b'sglang:queue_time_seconds_bucket{le="many"} 1',
-        b"sglang:num_running_reqs",
-        b"sglang:num_running_reqs many",
-        b'sglang:num_running_reqs{a="b} 1',
+    ],
+)
+def test_a_sample_with_an_odd_label_is_left_out_alone_and_said_once(
+    line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = Pages()
+    for _ in range(3):
+        page = pages.after(RECORDED + line + b"\n")
+        assert page.value("vllm_shim:engine_metrics_fresh") == 1
+        assert page.value("vllm:prompt_tokens_total") == 591
+        assert page.value("vllm:kv_cache_usage_perc", engine="0") == 0
+    assert sum("is left out of ours" in one.message for one in caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"sglang:token_usage",
+        b"sglang:token_usage many",
+        b'sglang:token_usage{a="b} 1',
         b"\xff 1",
         b"<html>502 Bad Gateway</html>",
     ],
@@ -113,7 +126,7 @@ def test_a_text_that_cannot_be_read_takes_nothing_away(line: bytes) -> None:
     assert page.value("vllm:prompt_tokens_total") == 591
     page = pages.after(RECORDED)
     assert page.value("vllm_shim:engine_metrics_fresh") == 1
-    assert page.value("vllm:num_requests_running") == 0
+    assert page.value("vllm:kv_cache_usage_perc") == 0
 
 
 @settings(max_examples=300)

@@ -63,6 +63,16 @@ def test_sglangs_own_flags_win_over_both_and_the_middleware_is_told(engine_args:
     assert not [target for target, _ in made.added if own[0] in target or own[3] in target]
 
 
+@pytest.mark.parametrize("flag", TOKENS)
+def test_bounds_for_prompts_or_for_answers_are_the_familys(flag: str, make_plan: MakePlan) -> None:
+    """The middleware seeds and trims both by one list."""
+    made = make_plan("serve", "m", flag, "custom", "3", "9")
+    assert [value_of(made, one) for one in TOKENS] == [["custom", "3", "9"]] * 2
+    assert made.policy.histogram_buckets == {"request_tokens": (3.0, 9.0)}
+    (line,) = (line for line in made.added if line[0].split()[0] in TOKENS)
+    assert line[1] == "the bounds of the other: prompts and answers are one family in vLLM"
+
+
 @pytest.mark.parametrize("rule", [["default"], ["tse", "1000", "2", "8"]])
 def test_a_formula_of_sglangs_is_its_own_to_work_out(rule: list[str], make_plan: MakePlan) -> None:
     made = make_plan("serve", "m", "--prompt-tokens-buckets", *rule)
