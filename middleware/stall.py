@@ -172,7 +172,7 @@ class Stall:
             return False
         except (UpstreamError, TimeoutError):
             return True  # It does not even say how it is.
-        found, before = counters(text), self._known
+        found, before = await asyncio.to_thread(counters, text), self._known
         if found is None:
             self._over("this SGLang does not tell its progress")
         elif not found.work and not self._flow.active:
