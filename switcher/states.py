@@ -1,0 +1,40 @@
+"""The states of a member, which of them hold its devices, and which can follow which.
+Used by all of `switcher`; `middleware.mux` prints their values.
+"""
+
+import enum
+
+
+class State(enum.StrEnum):
+    STOPPED = "stopped"
+    STARTING = "starting"
+    AWAKE = "awake"
+    DRAINING = "draining"  # no new requests; the running ones may end
+    SLEEPING = "sleeping"  # on its way to asleep or stopped, until it is proven gone
+    ASLEEP = "asleep"
+    WAKING = "waking"
+    BACKOFF = "backoff"  # stopped after a failure; not tried again before a while has passed
+
+
+# From the first moment of a start until it is proven gone.
+HOLDING = frozenset({State.STARTING, State.AWAKE, State.DRAINING, State.SLEEPING, State.WAKING})
+LEAVING = frozenset({State.DRAINING, State.SLEEPING})
+# Its process should run: if it does not, it has died. (While a step runs, the step tells.)
+RUNNING = frozenset({State.AWAKE, State.DRAINING, State.ASLEEP})
+# Where a wake or a start begins.
+RESTING = frozenset({State.STOPPED, State.ASLEEP})
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.STOPPED: frozenset({State.STARTING}),
+    State.STARTING: frozenset({State.AWAKE, State.BACKOFF}),
+    State.AWAKE: frozenset({State.DRAINING, State.SLEEPING}),
+    State.DRAINING: frozenset({State.AWAKE, State.SLEEPING}),
+    State.SLEEPING: frozenset({State.ASLEEP, State.STOPPED, State.BACKOFF}),
+    State.ASLEEP: frozenset({State.WAKING, State.SLEEPING}),
+    State.WAKING: frozenset({State.AWAKE, State.BACKOFF}),
+    State.BACKOFF: frozenset({State.STOPPED}),
+}
+
+
+class IllegalTransition(Exception):
+    """A change of state that cannot happen: a fault of ours."""
