@@ -9,6 +9,8 @@ from collections import deque
 
 LIMIT_BYTES = 8 << 20
 WRITE_BYTES = 256 << 10
+# Of a reader who takes nothing, at the end of all.
+STANDSTILL_SECONDS = 1.0
 
 
 class ContainerOutput:
@@ -32,9 +34,14 @@ class ContainerOutput:
 
     def flush(self, timeout_seconds: float) -> bool:
         """True when all is written. A reader that has stopped reading must not keep the container alive."""
+        deadline = time.monotonic() + timeout_seconds
         with self._changed:
             self._say_dropped()
-            return self._changed.wait_for(lambda: self._size == 0, timeout_seconds)
+            while before := self._size:
+                patience = min(STANDSTILL_SECONDS, deadline - time.monotonic())
+                if not self._changed.wait_for(lambda before=before: self._size < before, patience):  # type: ignore[misc]
+                    return False
+        return True
 
     def _is_full(self, more: int) -> bool:
         # Once it was full it opens at half: one sentence about the gap, not one for each line that fits.

@@ -3,7 +3,9 @@
 """
 
 import os
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from supervisor.dispatchers import POutputDispatcher
@@ -11,7 +13,9 @@ from supervisor.options import EventListenerConfig, FastCGIProcessConfig, Proces
 from supervisor.process import FastCGISubprocess, Subprocess
 from supervisor.states import ProcessStates
 
-from supervision import leftovers, orphans
+from supervision import evidence, leftovers, orphans
+from supervision.drain import END_ANSWERS, MIDDLEWARE
+from supervision.progress import forget
 from supervision.signals import held_signals, let_child_hear
 from supervision.transcript import Channel, ChannelHandler
 
@@ -25,6 +29,7 @@ class Watched:
     """Goes before Subprocess or FastCGISubprocess, whose methods it wraps."""
 
     config: Any
+    group: Any
     pid: int
     state: int
     delay: float
@@ -42,33 +47,63 @@ class Watched:
         self.wait_status = None
         self.cause = ""
         self._wait = 0.0
-        self._clear_leftovers()
+        if not self.pid:  # `supervisorctl start` while it is stopping comes here too, and starts nothing
+            self._take_up()
+            self._clear_leftovers()
         with held_signals():  # see let_child_hear
             pid: int | None = super().spawn()  # type: ignore[misc]
+        if pid:
+            self.config.options.deaths.born(self)
         if self.state == ProcessStates.BACKOFF:
             self.config.options.deaths.could_not_start(self)
         return pid
 
+    def _take_up(self) -> None:
+        """One of several models is started with what the file says now: 4.3.0 would have its group removed and added
+        between two of its lives, and only the switcher knows when that is."""
+        options, name = self.config.options, self.config.name
+        if name in options.settings.members:
+            for group in options.process_group_configs:
+                if group.name == name and group != self.group.config:
+                    self.group.config, self.config = group, group.process_configs[0]
+
     def _clear_leftovers(self) -> None:
         options, name = self.config.options, self.config.name
         folder = options.settings.prometheus_dir
-        # `supervisorctl start` while it is stopping comes here too, and starts nothing.
-        if folder is not None and name in options.settings.engines and not self.pid:
+        forget(options.settings, name)
+        if folder is not None and name in options.settings.engines:
             leftovers.clear(folder / name, options.warn)
 
     def _spawn_as_child(self, filename: str, argv: list[str]) -> None:
-        let_child_hear()
+        let_child_hear(ignoring=(END_ANSWERS,) if self.config.name == MIDDLEWARE else ())
         os.environ[orphans.MARK] = orphans.life(self.config.name, os.getpid())
         super()._spawn_as_child(filename, argv)  # type: ignore[misc]
 
     def finish(self, pid: int, status: int) -> None:
-        asked, started = self.killing, self.laststart
+        asked = self.killing
         orphans.kill_group(pid)
         super().finish(pid, status)  # type: ignore[misc]
         for channel in self.channels:
             channel.finish()
         self.wait_status = status
-        self.config.options.deaths.died(self, status, asked=asked, started=started, cause=self.cause)
+        self.config.options.deaths.died(self, status, asked=asked, cause=self.cause)
+
+    def kill(self, number: int) -> str | None:
+        if number == signal.SIGKILL and self.state == ProcessStates.STOPPING:
+            self._outlasted_its_stop()
+        said: str | None = super().kill(number)  # type: ignore[misc]
+        return said
+
+    def _outlasted_its_stop(self) -> None:
+        options, name = self.config.options, self.config.name
+        # A second SIGTERM kills before its time is over.
+        if name in options.settings.engines and self.pid and time.time() >= self.delay:
+            found = evidence.short(
+                name, self.pid, f"still there {self.config.stopwaitsecs} s after it was asked to end"
+            )
+            file = evidence.File(Path(options.childlogdir), name)
+            file.add(found)
+            options.warn(f"{name} outlasted its stop and is killed; what it did: {file.path or found}")
 
     def give_up(self) -> None:
         """BACKOFF -> FATAL: too many tries, or a shutdown, in which nobody listens."""
@@ -118,6 +153,7 @@ class HeardConfig:
         return process
 
     def make_dispatchers(self, process: Any) -> Any:
+        self.options.transcript.begin_life(process.config.name)
         dispatchers, pipes = super().make_dispatchers(process)  # type: ignore[misc]
         channels = []
         for dispatcher in dispatchers.values():

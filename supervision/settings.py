@@ -16,6 +16,7 @@ EngineRestart = Literal["exit", "in-place"]
 @dataclass(frozen=True)
 class Settings:
     engines: tuple[str, ...] = ()  # program names
+    members: tuple[str, ...] = ()  # those of them that take turns: the middleware's switcher starts and stops them
     engine_restart: EngineRestart = "exit"  # what the death of a once-ready engine means
     ready_dir: Path | None = None  # holds a file named like the program once that engine has served
     prometheus_dir: Path | None = None  # holds a folder named like the engine, which is empty when that starts
@@ -23,10 +24,13 @@ class Settings:
     crash_window_seconds: float = 600  # ... within this time end the container
     helper_crash_limit: int = 10  # the same for every other program
     lame_duck_seconds: float = 0  # /health is 503, and requests are still taken, so long before the stop begins
+    drain_seconds: float | None = None  # then running requests may finish; what is left is ended with an error event
     haproxy_socket: Path | None = None  # where haproxy is told so
     tls_dir: Path | None = None  # haproxy's certificate and key; watched, and taken up when they are renewed
     worker_rank: bool = False  # an engine without a front door, one of several that only live together
     termination_log: Path = Path("/dev/termination-log")
+    shim_log: Path | None = None  # the last words are appended to it
+    state_file: Path | None = None  # what this container is doing, for the one after it
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -66,6 +70,7 @@ def _seconds(text: str) -> float:
 # A converter's ValueError says what is accepted; the sentence around it is made once, in `parse`.
 KEYS: Mapping[str, Callable[[str], Any]] = {
     "engines": _names,
+    "members": _names,
     "engine_restart": _restart,
     "ready_dir": _absolute_path,
     "prometheus_dir": _absolute_path,
@@ -73,10 +78,13 @@ KEYS: Mapping[str, Callable[[str], Any]] = {
     "crash_window_seconds": _seconds,
     "helper_crash_limit": _count,
     "lame_duck_seconds": _seconds,
+    "drain_seconds": _seconds,
     "haproxy_socket": _absolute_path,
     "tls_dir": _absolute_path,
     "worker_rank": _yes_or_no,
     "termination_log": _absolute_path,
+    "shim_log": _absolute_path,
+    "state_file": _absolute_path,
 }
 
 

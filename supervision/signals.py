@@ -4,7 +4,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -30,14 +31,17 @@ def held_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def let_child_hear() -> None:
-    """Between fork and exec, in a child that was forked with signals held.
+def let_child_hear(*, ignoring: Iterable[signal.Signals] = ()) -> None:
+    """Between fork and exec, in a child that was forked with signals held. `ignoring`: what would end it before it has
+    a handler of its own.
 
     It still has supervisord's handlers, which would swallow a stop signal that comes before the exec: the
     program would run on, unstopped, until it is killed for it (4.3.0).
     """
     for number in HEARD:
         signal.signal(number, signal.SIG_DFL)
+    for number in ignoring:
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
 
 
@@ -50,6 +54,7 @@ class Wake:
     def __init__(self) -> None:
         self._socket_map: dict[int, Any] = {}
         self._ends: tuple[int, int] | None = None
+        self._lock = threading.Lock()  # a thread may poke while the loop ends, and the number is somebody else's then
 
     def open(self, socket_map: dict[int, Any]) -> None:
         reading, writing = self._ends = os.pipe()
@@ -61,19 +66,27 @@ class Wake:
 
     def close(self) -> None:
         """Before a reload: it closes every file descriptor from 5 on, and would poll this one's number."""
-        if self._ends is None:
-            return
-        signal.set_wakeup_fd(-1)
-        self._socket_map.pop(self._ends[0], None)
-        for end in self._ends:
-            os.close(end)
-        self._ends = None
+        with self._lock:
+            if self._ends is None:
+                return
+            signal.set_wakeup_fd(-1)
+            self._socket_map.pop(self._ends[0], None)
+            for end in self._ends:
+                os.close(end)
+            self._ends = None
+
+    def after(self, seconds: float) -> None:
+        """Pokes when they are over."""
+        timer = threading.Timer(seconds, self.poke)
+        timer.daemon = True
+        timer.start()
 
     def poke(self) -> None:
         """The loop turns once more without waiting. Safe from any thread."""
-        if self._ends is not None:
-            with suppress(BlockingIOError):  # full: it wakes anyway
-                os.write(self._ends[1], b"!")
+        with self._lock:
+            if self._ends is not None:
+                with suppress(BlockingIOError):  # full: it wakes anyway
+                    os.write(self._ends[1], b"!")
 
     def readable(self) -> bool:
         return True

@@ -11,10 +11,13 @@ from supervisor.states import STOPPED_STATES, SupervisorStates
 
 from supervision import orphans
 from supervision.certificates import Certificates
+from supervision.drain import Drain
+from supervision.kin import Kin
 from supervision.lameduck import LameDuck
 from supervision.options import Options
-from supervision.signals import ASK_TO_END
+from supervision.signals import ASK_TO_END, hold_signals
 from supervision.sockets import KeptSockets
+from supervision.stuck import Stuck
 from supervision.wedged import Wedged
 
 # `make run` and Ctrl-C in a terminal send the same wish twice within milliseconds: that is not impatience.
@@ -28,8 +31,11 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # supervisor ha
         super().__init__(options)
         self.sockets = KeptSockets()
         self.lame_duck = LameDuck(options.settings, options.wake)
+        self.drain = Drain(options.settings, options.wake)
         self.certificates = Certificates(options.settings, options.info, options.warn)
-        self.wedged = Wedged(options.settings, options.warn)
+        self.wedged = Wedged(options)
+        self.kin = Kin(options)
+        self.stuck = Stuck(options)
         self._is_up = False
         self._asked_to_end_at: float | None = None
 
@@ -57,6 +63,8 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # supervisor ha
         try:
             super().runforever()
         finally:
+            hold_signals()  # until the next life of this loop can hear them: a reload takes its time
+            self.kin.close()
             self.options.wake.close()
 
     def handle_signal(self) -> None:
@@ -68,14 +76,24 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # supervisor ha
             if number == signal.SIGCHLD:
                 self._sweep()
             elif number in ASK_TO_END:
-                self._asked_to_end()
+                self._asked_to_end(number)
+
+    @property
+    def was_asked_to_end(self) -> bool:
+        """By a signal that came when the loop had turned for the last time."""
+        return any(number in ASK_TO_END for number in self.options.signal_receiver._signals_recvd)  # noqa: SLF001
 
     def tick(self, now: float | None = None) -> None:
         """In each turn of the loop, at least once a second."""
         super().tick(now)
+        self.wedged.go_on()
+        self.options.deaths.kills.watch()
+        self.options.state.look(self._processes(), self.options.mood)
         if self.options.mood == SupervisorStates.RUNNING:
             self.certificates.look()
             self.wedged.look(self._processes())
+            self.kin.look(self._processes())
+            self.stuck.look(self._processes())
 
     def ordered_stop_groups_phase_1(self) -> None:
         is_held = (
@@ -86,9 +104,21 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # supervisor ha
         if is_held:
             return
         self.sockets.release_unused(self.process_groups)
+        if self.options.mood < SupervisorStates.RUNNING:
+            self.drain.begin(engine_is_dead=self.options.deaths.loss is not None)
+            self.drain.look(self._processes())
+        self._stop_members_together()
         super().ordered_stop_groups_phase_1()
         if self.stop_groups and not self.stop_groups[-1].get_unstopped_processes():
             self.options.wake.poke()  # 4.3.0 waits for the end of a poll, 1 s, for each group that is already dead
+
+    def _stop_members_together(self) -> None:
+        """4.3.0 stops group by group, and each may take all of its seconds: of several models only one has them."""
+        members = self.options.settings.members
+        if self.stop_groups and self.stop_groups[-1].config.name in members:
+            for group in self.stop_groups[:-1]:
+                if group.config.name in members:
+                    group.stop_all()
 
     def _sweep(self) -> None:
         """After every death: of a program, whose orphans are ours now, and of an orphan, whose children are."""
@@ -98,10 +128,12 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # supervisor ha
         # What died is started again, or the next group stopped, in the next turn of the loop: now, not in 1 s.
         self.options.wake.poke()
 
-    def _asked_to_end(self) -> None:
+    def _asked_to_end(self, number: int) -> None:
         now = time.monotonic()
         if self._asked_to_end_at is None:
             self._asked_to_end_at = now
+            if number == signal.SIGINT:
+                self.lame_duck.shorten()
         elif now - self._asked_to_end_at >= IMPATIENCE_SECONDS:
             self.options.warn("asked to end a second time: killing all")
             self.lame_duck.end()

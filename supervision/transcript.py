@@ -12,6 +12,8 @@ from supervision.output import ContainerOutput
 LAST_LINES = 30
 LONGEST_LINE_BYTES = 1 << 20
 LONGEST_KEPT_BYTES = 2000
+# Of each life. Eight ranks that fail together say some 100 KB, and the cause stands in the first lines of it.
+TAIL_BYTES = 256 << 10
 
 
 class Channel:
@@ -23,6 +25,12 @@ class Channel:
         self._recent = recent
         self._unfinished: list[bytes] = []
         self._unfinished_size = 0
+        self._tail: deque[bytes] = deque()
+        self._tail_size = 0
+
+    def tail(self) -> bytes:
+        """The end of what it said, unfinished lines included: progress bars have no line ends."""
+        return b"".join((*self._tail, *self._unfinished))[-TAIL_BYTES:]
 
     def feed(self, data: bytes) -> None:
         whole, newline, rest = data.rpartition(b"\n")
@@ -47,6 +55,10 @@ class Channel:
 
     def _emit(self, text: bytes) -> None:
         self._recent.extend(line[:LONGEST_KEPT_BYTES] for line in text.rsplit(b"\n", LAST_LINES)[-LAST_LINES:])
+        self._tail.append(text + b"\n")
+        self._tail_size += len(text) + 1
+        while self._tail_size - len(self._tail[0]) >= TAIL_BYTES:
+            self._tail_size -= len(self._tail.popleft())
         self._output.put(self._prefix + text.replace(b"\n", b"\n" + self._prefix) + b"\n")
 
 
@@ -54,9 +66,19 @@ class Transcript:
     def __init__(self, output: ContainerOutput) -> None:
         self._output = output
         self._recent: dict[str, deque[bytes]] = {}
+        self._channels: dict[str, list[Channel]] = {}  # of the present life, or the last
+
+    def begin_life(self, name: str) -> None:
+        self._channels.pop(name, None)
 
     def channel(self, name: str) -> Channel:
-        return Channel(name, self._output, self._recent.setdefault(name, deque(maxlen=LAST_LINES)))
+        channel = Channel(name, self._output, self._recent.setdefault(name, deque(maxlen=LAST_LINES)))
+        self._channels.setdefault(name, []).append(channel)
+        return channel
+
+    def tail(self, name: str) -> bytes:
+        """Of this life alone, and of all its streams."""
+        return b"".join(channel.tail() for channel in self._channels.get(name, ()))
 
     def last_lines(self, name: str) -> list[str]:
         return [line.decode("utf-8", "replace") for line in self._recent.get(name, ())]

@@ -10,12 +10,14 @@ from supervision.settings import Settings
 
 LONGEST_WAIT_SECONDS = 30.0
 LOST_RANK = "it is one of several ranks, which only live together: all must be started anew"
+HOPELESS = "died before it was ready, and would at every try"
 
 
 class OnDeath(Enum):
     END = auto()  # the container ends
     WAIT = auto()  # restarted after 1, 2, 4 ... seconds: the memory of the dead needs time to be freed
     RESTART = auto()  # supervisord's own autorestart, at once
+    LEAVE = auto()  # nobody here starts it again: others may have its memory by now
 
 
 @dataclass(frozen=True)
@@ -38,26 +40,47 @@ class GiveUp:
     reason: str
 
 
+@dataclass(frozen=True)
+class Leave:
+    """One of several models: the switcher hears of it, and starts it when it is asked for."""
+
+
 def policy_for(program: str, settings: Settings) -> Policy:
     if program not in settings.engines:
         return Policy(OnDeath.RESTART, OnDeath.RESTART, settings.helper_crash_limit, settings.crash_window_seconds)
+    if program in settings.members:
+        return Policy(OnDeath.LEAVE, OnDeath.LEAVE, settings.crash_limit, settings.crash_window_seconds)
     if settings.worker_rank:
         # Started again alone it would wait for ever: the others' collectives are gone with it.
-        return Policy(OnDeath.END, OnDeath.END, 1, settings.crash_window_seconds, early_reason=LOST_RANK)
-    # A bad flag or a missing model is the same at the next try, so before it was ready there is none.
+        return Policy(
+            OnDeath.END, OnDeath.END, 1, settings.crash_window_seconds, end_reason=LOST_RANK, early_reason=LOST_RANK
+        )
+    # In Kubernetes the kubelet tries again, with a backoff of its own and for everybody to see.
+    on_death = OnDeath.WAIT if settings.engine_restart == "in-place" else OnDeath.END
     return Policy(
-        before_ready=OnDeath.END,
-        once_ready=OnDeath.WAIT if settings.engine_restart == "in-place" else OnDeath.END,
+        before_ready=on_death,
+        once_ready=on_death,
         limit=settings.crash_limit,
         window_seconds=settings.crash_window_seconds,
         end_reason=f"restart policy is {settings.engine_restart}",
     )
 
 
-def judge(policy: Policy, *, was_ready: bool, deaths: Sequence[float], now: float) -> Restart | GiveUp:
-    """`deaths` holds the times of all deaths so far, this one included."""
+def judge(
+    policy: Policy,
+    *,
+    was_ready: bool,
+    deaths: Sequence[float],
+    now: float,
+    failed_starts: int = 0,
+    can_heal: bool = True,
+) -> Restart | GiveUp | Leave:
+    """`deaths` holds the times of all deaths so far, this one included; `failed_starts` counts those in a row of lives
+    that were never ready; `can_heal`: the same start may succeed another time."""
     recent = sum(now - policy.window_seconds <= death <= now for death in deaths)
     on_death = policy.once_ready if was_ready else policy.before_ready
+    if on_death is OnDeath.LEAVE:
+        return Leave()
     if on_death is OnDeath.END:
         if was_ready:
             return GiveUp(f"lost after it had been ready; {policy.end_reason}")
@@ -65,5 +88,10 @@ def judge(policy: Policy, *, was_ready: bool, deaths: Sequence[float], now: floa
     if recent >= policy.limit:
         return GiveUp(f"{recent} exits within {policy.window_seconds:g} s")
     if on_death is OnDeath.WAIT:
+        if not was_ready and not can_heal:
+            return GiveUp(HOPELESS)
+        # A large model takes longer to fail than the window is wide.
+        if failed_starts >= policy.limit:
+            return GiveUp(f"{failed_starts} starts in a row failed")
         return Restart(after_seconds=min(2.0 ** (recent - 1), LONGEST_WAIT_SECONDS))
     return Restart(after_seconds=0)

@@ -48,7 +48,7 @@ def test_nothing_new_is_nothing_to_say(looking: Looking, folder: Path) -> None:
     assert looking.look() == []
 
 
-def test_without_the_flag_nothing_is_looked_at(tmp_path: Path) -> None:
+def test_without_the_flag_nothing_is_looked_at() -> None:
     said: list[str] = []
     Certificates(Settings(), said.append, said.append).look()
     assert said == []

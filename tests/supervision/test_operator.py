@@ -1,11 +1,14 @@
 """supervisorctl as ever, and configurations that cannot be run."""
 
+import json
 import signal
+import socket
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.supervision.programs import READY_THEN_SLEEP, SLEEP
+from tests.supervision.programs import ORDERLY, READY_THEN_SLEEP, SLEEP
 from tests.supervision.supervised import Container
 
 
@@ -61,3 +64,30 @@ def test_logs_are_for_the_owner_and_programs_have_the_umask_they_name(tmp_path: 
         container.said(r"^\[helper\] made$")
         modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("helper.log", "supervisord.log", "made")}
     assert modes == {"helper.log": 0o600, "supervisord.log": 0o600, "made": 0o644}
+
+
+def test_why_supervisord_itself_cannot_start_is_left_where_it_is_found(tmp_path: Path) -> None:
+    shim_log, state_file = tmp_path / "shim.log", tmp_path / "state.json"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        container = Container(tmp_path, shim_log=shim_log, state_file=state_file)
+        port = taken.getsockname()[1]
+        container.program("helper", SLEEP, kind="fcgi-program", socket=f"tcp://127.0.0.1:{port}")
+        with container:
+            assert container.exit_code() == 2
+    words = container.termination_log.read_text()
+    assert words.startswith("[supervisor] supervisord cannot start: ")
+    assert words.strip() in shim_log.read_text()
+    assert json.loads(state_file.read_text())["ended"]["code"] == 2
+
+
+@pytest.mark.parametrize("milliseconds", [0, 30, 60, 90, 120, 200])
+def test_a_term_that_comes_while_supervisord_reloads_is_not_lost(tmp_path: Path, milliseconds: int) -> None:
+    container = Container(tmp_path)
+    container.program("helper", ORDERLY)
+    with container:
+        container.said(r"^\[helper\] up$")
+        container.send(signal.SIGHUP)
+        container.said("stopped: helper")
+        time.sleep(milliseconds / 1000)
+        container.send(signal.SIGTERM)
+        assert container.exit_code() == 0

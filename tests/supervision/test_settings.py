@@ -21,6 +21,8 @@ def test_all_keys() -> None:
             "lame_duck_seconds": "2.5",
             "haproxy_socket": "/run/haproxy.sock",
             "termination_log": "/tmp/words",
+            "shim_log": "/tmp/shim.log",
+            "state_file": "/log/state.json",
         }
     ) == Settings(
         engines=("sglang-a", "sglang-b"),
@@ -33,6 +35,8 @@ def test_all_keys() -> None:
         lame_duck_seconds=2.5,
         haproxy_socket=Path("/run/haproxy.sock"),
         termination_log=Path("/tmp/words"),
+        shim_log=Path("/tmp/shim.log"),
+        state_file=Path("/log/state.json"),
     )
 
 

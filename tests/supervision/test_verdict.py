@@ -16,7 +16,8 @@ PATIENT = Policy(IN_PLACE.before_ready, IN_PLACE.once_ready, limit=100, window_s
     ("policy", "was_ready", "deaths", "verdict"),
     [
         pytest.param(EXIT, False, [1000], GiveUp("died before it was ready"), id="a-bad-flag"),
-        pytest.param(IN_PLACE, False, [1000], GiveUp("died before it was ready"), id="a-bad-flag-in-place"),
+        pytest.param(IN_PLACE, False, [1000], Restart(1), id="a-start-that-failed-in-place"),
+        pytest.param(IN_PLACE, False, [800, 900, 1000], GiveUp("3 exits within 600 s"), id="budget-spent-before-ready"),
         pytest.param(
             EXIT, True, [1000], GiveUp("lost after it had been ready; restart policy is exit"), id="ready-exit"
         ),
@@ -35,6 +36,20 @@ PATIENT = Policy(IN_PLACE.before_ready, IN_PLACE.once_ready, limit=100, window_s
 )
 def test_verdict(policy: Policy, was_ready: bool, deaths: list[float], verdict: Restart | GiveUp) -> None:
     assert judge(policy, was_ready=was_ready, deaths=deaths, now=1000) == verdict
+
+
+def test_what_cannot_heal_ends_it_in_place_but_not_what_had_been_ready() -> None:
+    hopeless = judge(IN_PLACE, was_ready=False, deaths=[1000], now=1000, can_heal=False)
+    assert hopeless == GiveUp("died before it was ready, and would at every try")
+    assert judge(IN_PLACE, was_ready=True, deaths=[1000], now=1000, can_heal=False) == Restart(1)
+    assert judge(EXIT, was_ready=False, deaths=[1000], now=1000, can_heal=False) == GiveUp("died before it was ready")
+    assert judge(HELPER, was_ready=False, deaths=[1000], now=1000, can_heal=False) == Restart(0)
+
+
+def test_starts_that_take_longer_to_fail_than_the_window_is_wide_are_counted_too() -> None:
+    assert judge(IN_PLACE, was_ready=False, deaths=[1000, 3000], now=3000, failed_starts=2) == Restart(1)
+    verdict = judge(IN_PLACE, was_ready=False, deaths=[1000, 3000, 5000], now=5000, failed_starts=3)
+    assert verdict == GiveUp("3 starts in a row failed")
 
 
 def test_a_worker_rank_ends_the_container_whatever_the_restart_policy_is() -> None:

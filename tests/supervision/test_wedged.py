@@ -5,14 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from types import SimpleNamespace
-
-import pytest
 
 from middleware import settings as of_middleware
-from supervision import orphans
-from supervision.settings import Settings
-from supervision.wedged import SUFFIX, Wedged
+from supervision.wedged import SUFFIX
 from tests.supervision.programs import READY_THEN_SLEEP
 from tests.supervision.supervised import Container, eventually, is_alive
 
@@ -54,7 +49,7 @@ def test_a_wedged_engine_and_its_children_are_killed_and_the_last_words_say_why(
         assert container.exit_code() == 128 + signal.SIGKILL
         assert not is_alive(child)
         assert not word.exists()
-    assert f"engine: {WORD}; killing it" in container.output()
+    assert f"engine: {WORD}; its state is saved, then it is killed" in container.output()
     assert container.last_lines(2)[0] == (
         f"[supervisor] engine: signal SIGKILL; {WORD}; lost after it had been ready; restart policy is exit"
     )
@@ -82,7 +77,7 @@ def test_the_word_about_an_earlier_container_is_thrown_away_though_its_ready_fil
         container.said(r"^\[engine\] serving$")
         assert not word.exists()
         assert is_alive(container.spawned("engine"))
-    assert "killing it" not in container.output()
+    assert "it is killed" not in container.output()
 
 
 def test_the_word_about_an_earlier_life_is_thrown_away_however_new_it_is(tmp_path: Path) -> None:
@@ -96,7 +91,7 @@ def test_the_word_about_an_earlier_life_is_thrown_away_however_new_it_is(tmp_pat
         word = leave(container, about=first)
         eventually(lambda: not word.exists(), "the stale word to be gone")
         assert is_alive(container.spawned("engine", times=2))
-    assert "killing it" not in container.output()
+    assert "it is killed" not in container.output()
 
 
 def test_a_clock_that_was_set_back_loses_no_word(tmp_path: Path) -> None:
@@ -110,22 +105,22 @@ def test_a_clock_that_was_set_back_loses_no_word(tmp_path: Path) -> None:
         os.utime(fresh, (1, 1))
         fresh.replace(container.ready / f"engine{SUFFIX}")
         assert container.exit_code() == 128 + signal.SIGKILL
-    assert f"engine: {WORD}; killing it" in container.output()
+    assert f"engine: {WORD}; its state is saved, then it is killed" in container.output()
 
 
-def test_one_that_does_not_die_at_once_is_killed_once_however_often_the_word_is_repeated(tmp_path: Path) -> None:
-    killed: list[int] = []
-    process = SimpleNamespace(config=SimpleNamespace(name="engine"), pid=1, killing=False, cause="")
-    wedged = Wedged(Settings(engines=("engine",), ready_dir=tmp_path), lambda _: None)
-    (tmp_path / "engine").touch()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(orphans, "kill_group", killed.append)
+def test_however_often_the_word_is_repeated_it_is_killed_once(tmp_path: Path) -> None:
+    """While its state is being saved, and while it is dying."""
+    container = Container(tmp_path, engines="engine", engine_restart="in-place")
+    container.program("engine", WEDGED)
+    with container:
+        container.said(r"^\[engine\] child (\d+)$")
+        about = life(container)
         for _ in range(3):
-            word = tmp_path / f"engine{SUFFIX}"
-            word.write_text(f"{(tmp_path / 'engine').stat().st_mtime_ns}\n{WORD}\n")
-            wedged.look([process])
-            assert not word.exists()
-    assert killed == [1]
+            word = leave(container, about=about)
+            eventually(lambda word=word: not word.exists(), "the word to be taken")  # type: ignore[misc]
+        container.said(r"^\[engine\] child (\d+)$", times=2)
+    assert container.output().count("its state is saved, then it is killed") == 1
+    assert container.output().count("spawned: 'engine'") == 2
 
 
 def test_a_word_of_garbage_still_ends_it_and_makes_one_line_at_most(tmp_path: Path) -> None:
@@ -148,7 +143,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         (container.ready / f"engine{SUFFIX}").symlink_to("/etc/hostname")
         os.kill(container.spawned("engine"), signal.SIGKILL)
         assert container.exit_code() == 128 + signal.SIGKILL
-    assert "killing it" not in container.output()
+    assert "it is killed" not in container.output()
 
 
 def test_each_life_of_an_engine_begins_with_a_line_in_its_log_file_alone(tmp_path: Path) -> None:
