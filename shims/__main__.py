@@ -4,32 +4,36 @@ the process that Kubernetes started owns everything from then on.
 
 from __future__ import annotations
 
+import os
+
+from supervision.signals import hold_signals
+
+if __name__ == "__main__" and os.getpid() == 1:
+    # It has no default actions: a SIGTERM that came during the imports would be lost. Held, it waits for supervisord.
+    hold_signals()
+
 import contextlib
 import fcntl
 import json
-import os
 import shlex
 import shutil
 import stat
-import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import render_config
-from shims import VERSION, caches, cli, facts, files, front_door, plan, report
+from shims import VERSION, caches, checks, cli, engines, facts, files, front_door, report, start
 from shims.catalog import catalogs
 from shims.exceptions import ShimError, StartError
 from shims.help import usage
 from shims.plan import Plan
 from shims.redact import redacted
-from supervision.signals import hold_signals
+from supervision import shimlog
+from supervision.lastwords import write_termination_log
 
-DEFAULT_LOG = "/tmp/vllm-shim.log"  # noqa: S108 - the documented place; never followed through a link
-MAX_LOG_BYTES = 1_000_000
+TERMINATION_LOG = Path("/dev/termination-log")  # what `kubectl describe pod` shows of a container that has ended
 LONGEST_SOCKET = 107 - len(".4194304")  # supervisord binds it under a name with its pid first
 HELP = ("--help", "-h")
 VERSIONS = ("--version", "-v")
@@ -44,64 +48,21 @@ def main(argv: Sequence[str]) -> int:
     if not argv or (serving and any(word.split("=")[0] in HELP for word in argv)):
         print(usage(), end="")
         return 0 if argv else 2
-    if os.getpid() == 1:
-        # It has no default actions: a SIGTERM that comes now would be lost. Held, it waits for supervisord.
-        hold_signals()
     env = dict(os.environ)
     try:
         log(env, "arguments: " + shlex.join(redacted(argv)))
-        command = cli.from_words(argv)
-        chosen = plan.make(command, env, facts.gather(command, env))
+        chosen = start.plan(argv, env)
         text = report.text(chosen)
         say(text)
         log(env, text)
-        check(chosen)
+        checks.check(chosen)
         prepare(chosen)
         become_supervisord(chosen, env)
     except ShimError as error:
         print(f"vllm: error: {error}", file=sys.stderr)
         log(env, f"error: {error}")
+        write_termination_log(TERMINATION_LOG, f"vllm: error: {error}\n")
         return error.exit_code
-
-
-def check(chosen: Plan) -> None:
-    """What would only show after the start, said before it. Raises StartError."""
-    if chosen.front_door:
-        front_door.check(chosen)
-    model = chosen.model
-    if model.startswith(("/", "./", "../", "~")) and (why := files.absence(model)):
-        raise StartError(f"the model folder {model} {why} in this container: check the path and its volume")
-    for template in _templates(chosen):
-        if why := files.unreadable(template):
-            raise StartError(f"the file {template} {why}, and it is no inline template either")
-    logging_config = chosen.engines[0].env.get("SGLANG_LOGGING_CONFIG_PATH")
-    if logging_config and chosen.facts.logging_config is None:
-        raise StartError(f"VLLM_LOGGING_CONFIG_PATH: {logging_config} cannot be read as JSON: check it and its volume")
-    program, *rest = chosen.settings.engine
-    if shutil.which(program) is None:
-        raise StartError(f"VLLM_SHIM_ENGINE: the command '{program}' was not found")
-    if rest[:1] == ["-m"] and len(rest) > 1:
-        package = rest[1].partition(".")[0]
-        probe = f"import importlib.util as u, sys; sys.exit(u.find_spec({package!r}) is None)"
-        where = shutil.which(program)
-        try:
-            found = subprocess.run([program, "-c", probe], check=False, env=_engine_env(chosen)).returncode == 0
-        except OSError as error:
-            raise StartError(f"VLLM_SHIM_ENGINE: {where} cannot be run: {files.reason(error)}") from error
-        if not found:
-            raise StartError(
-                f"SGLang is not installed for {where} (no package '{package}'):"
-                " set VLLM_SHIM_ENGINE to the command that starts it, or `make engine` for the CPU engine"
-            )
-
-
-def _templates(chosen: Plan) -> Iterator[str]:
-    """Chat templates that are files of the operator's: those that are copied, and those that SGLang is pointed to."""
-    yield from (file.source for file in chosen.files if file.source is not None)
-    ours = {f"{chosen.facts.run_dir}/{file.name}" for file in chosen.files}
-    words = chosen.engines[0].argv
-    named = (value for flag, value in pairwise(words) if flag == "--chat-template")
-    yield from (path for path in named if "/" in path and path not in ours)
 
 
 def prepare(chosen: Plan) -> None:
@@ -118,7 +79,7 @@ def _run_directory(chosen: Plan) -> None:
     run_dir, log_dir = Path(chosen.facts.run_dir), Path(chosen.facts.log_dir)
     if len(f"{run_dir}/supervisor.sock") > LONGEST_SOCKET:
         raise StartError(f"the path {run_dir} is too long for a socket in it: set VLLM_SHIM_RUN_DIR to a shorter one")
-    _private_folder(run_dir, "VLLM_SHIM_RUN_DIR")
+    _private_folder(run_dir, "VLLM_SHIM_RUN_DIR", log_dir)
     _log_folder(log_dir)
     lock = os.open(run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -140,7 +101,7 @@ def become_supervisord(chosen: Plan, env: dict[str, str]) -> NoReturn:
     env.pop("VLLM_API_KEY", None)
     env.update(chosen.secrets)
     if chosen.api_keys:
-        env[plan.KEYS_VARIABLE] = json.dumps(chosen.api_keys)
+        env[engines.KEYS_VARIABLE] = json.dumps(chosen.api_keys)
     try:
         os.execve(python, [python, "-I", "-X", "utf8", "-m", "supervision", "-c", conf], env)  # noqa: S606
     except OSError as error:  # more keys than the environment holds
@@ -155,28 +116,14 @@ def say(text: str) -> None:
 
 def log(env: Mapping[str, str], text: str) -> None:
     """Append to VLLM_SHIM_LOG. A log that cannot be written never stops a start, and is said on stderr."""
-    path = Path(env.get("VLLM_SHIM_LOG") or DEFAULT_LOG)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO would block the start
+    path = Path(env.get("VLLM_SHIM_LOG") or facts.DEFAULT_LOG)
     try:
-        if path.exists() and not path.is_file():
-            print(f"vllm: VLLM_SHIM_LOG {path} is no regular file: not written to", file=sys.stderr)
-            return
-        with os.fdopen(os.open(path, flags, 0o600), "a", encoding="utf-8", errors="backslashreplace") as file:
-            os.fchmod(file.fileno(), 0o600)
-            if os.fstat(file.fileno()).st_size > MAX_LOG_BYTES:
-                file.truncate(0)
-            stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-            file.writelines(f"{stamp} {line}\n" for line in text.splitlines())
-    except OSError as error:
-        print(f"vllm: VLLM_SHIM_LOG {path} cannot be written: {error.strerror}", file=sys.stderr)
+        shimlog.append(path, text)
+    except shimlog.Unwritable as why:
+        print(f"vllm: VLLM_SHIM_LOG {path} {why}", file=sys.stderr)
 
 
-def _engine_env(chosen: Plan) -> dict[str, str]:
-    engine = chosen.engines[0]
-    return {name: value for name, value in {**os.environ, **engine.env}.items() if name not in engine.unset}
-
-
-def _private_folder(folder: Path, variable: str) -> None:
+def _private_folder(folder: Path, variable: str, log_dir: Path) -> None:
     """Made 0700. One that is there already must be ours alone: others could choose what we start, and what belongs
     to others as well is not ours to lock."""
     try:
@@ -186,10 +133,18 @@ def _private_folder(folder: Path, variable: str) -> None:
         raise StartError(f"{folder} cannot be made ({error.strerror}): set {variable} to a place to write") from error
     if not stat.S_ISDIR(found.st_mode):
         raise StartError(f"{folder} is not a folder: remove it, or set {variable}")
+    if found.st_uid == os.geteuid() and not found.st_mode & 0o022 and _only_holds_a_volume(folder, log_dir):
+        folder.chmod(0o700)
+        return
     if found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise StartError(
             f"{folder} is open to others: set {variable} to a folder of its own, such as {folder}/vllm-shim"
         )
+
+
+def _only_holds_a_volume(folder: Path, log_dir: Path) -> bool:
+    """The container's runtime makes the folders on the way to a volume, open to all."""
+    return log_dir.is_mount() and list(folder.iterdir()) == [log_dir]
 
 
 def _log_folder(folder: Path) -> None:

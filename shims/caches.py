@@ -16,6 +16,12 @@ from shims.places import DEFAULTS, Places, is_ours
 
 # Models, not compiled code: the next version and another GPU read them as well.
 FOR_EVERY_VERSION = ("HF_HOME", "MODELSCOPE_CACHE")
+# What a compiler leaves behind. Named one by one: which of them follow SGLANG_CACHE_DIR differs with SGLang's version.
+COMPILED = (
+    *("TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TORCH_EXTENSIONS_DIR", "TVM_FFI_CACHE_DIR", "TILELANG_CACHE_DIR"),
+    *("FLASHINFER_WORKSPACE_BASE", "CUDA_CACHE_PATH", "NUMBA_CACHE_DIR", "OUTLINES_CACHE_DIR", "AMD_COMGR_CACHE_DIR"),
+    *("MIOPEN_USER_DB_PATH", "MIOPEN_CUSTOM_CACHE_DIR", "SGLANG_JIT_CACHE_DIR", "SGLANG_CACHE_DIR"),
+)
 FOLDERS = {name: re.sub(r"_(cache_dir|cache_path|cache|dir|base|path|home)$", "", name.lower()) for name in DEFAULTS}
 
 
@@ -41,7 +47,7 @@ def complete(draft: Draft) -> None:
     if "HOME" in chosen:
         kept = {name: path for name, path in places.old_home.items() if name not in DEFAULTS}
         chosen.update({name: path for name, path in kept.items() if not draft.env.get(name)})
-    if places.aiter and not draft.env.get("AITER_JIT_DIR"):
+    if _aiter_needs_a_place(draft):
         chosen["AITER_JIT_DIR"] = f"{keyed(places)}/aiter"
     if places.nameless:
         chosen |= dict.fromkeys(("USER", "LOGNAME"), "sglang")
@@ -51,13 +57,20 @@ def complete(draft: Draft) -> None:
 
 
 def cache_root(draft: Draft, value: str) -> Outcome:
-    """VLLM_CACHE_ROOT: the operator's place for compiled code."""
+    """VLLM_CACHE_ROOT: the operator's place for compiled code, for every compiler that was not given its own."""
     places = draft.facts.places
-    if not places.root.startswith(value.rstrip("/") + "/"):
+    if not places.below(value):
         return dropped("it is no full path, it cannot be written, or what is there is not ours alone")
-    for name in ("SGLANG_JIT_CACHE_DIR", "SGLANG_CACHE_DIR"):
+    if _aiter_needs_a_place(draft):
+        draft.engine_env["AITER_JIT_DIR"] = f"{keyed(places)}/aiter"
+    for name in COMPILED:
         outcome = draft.set_env(name, f"{keyed(places)}/{FOLDERS[name]}")
     return outcome
+
+
+def _aiter_needs_a_place(draft: Draft) -> bool:
+    name = "AITER_JIT_DIR"
+    return bool(draft.facts.places.aiter) and not draft.env.get(name) and name not in draft.engine_env
 
 
 def folders(engine_env: Mapping[str, str], places: Places) -> list[str]:

@@ -107,8 +107,9 @@ class _Record(argparse.Action):
         return value
 
 
-def parse(argv: Sequence[str], entry: Entry = "serve") -> CommandLine:
-    """Arguments after `vllm serve` (or after the api_server module) to what was given.
+def parse(argv: Sequence[str], entry: Entry = "serve", *, needs_model: bool = True) -> CommandLine:
+    """Arguments after `vllm serve` (or after the api_server module) to what was given. Flags that several models have
+    in common need none.
 
     Raises CommandLineError for what cannot be read. Unknown flags are kept, with the origin `unknown`, so that
     all refusals can be named at once.
@@ -134,7 +135,8 @@ def parse(argv: Sequence[str], entry: Entry = "serve") -> CommandLine:
         raise CommandLineError(scrubbed(str(error), argv)) from None
     file = () if config is None else (Given(config_file.FLAG, "vllm", config_file.FLAG, config, (config,)),)
     command = CommandLine(entry, (*file, *_appended(namespace.given)), namespace.model_tag)
-    _has_a_model(command)
+    if needs_model:
+        _has_a_model(command)
     return command
 
 
@@ -168,13 +170,18 @@ def from_words(words: Sequence[str]) -> CommandLine:
 
     vLLM's other subcommands are refused: this image serves, and nothing else.
     """
-    subcommand, *rest = words or [""]
+    return parse(words[1:], entry(words))
+
+
+def entry(words: Sequence[str]) -> Entry:
+    """By the first of them."""
+    subcommand = next(iter(words), "")
     if subcommand not in SUBCOMMANDS:
         given = f"'{subcommand}'" if subcommand else "nothing"
         raise CommandLineError(
             f"{given} was asked for: this image runs SGLang and knows only `vllm serve MODEL [flags]`"
         )
-    return parse(rest, SUBCOMMANDS[subcommand])
+    return SUBCOMMANDS[subcommand]
 
 
 def _add(parser: argparse.ArgumentParser, spelling: str, flag: CatalogFlag, origin: Origin) -> None:

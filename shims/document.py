@@ -1,5 +1,5 @@
-"""Writes docs/flags.md, environment.md and metrics.md, and the README's table of flags, from the tables themselves:
-`make docs`; `make check` fails where they differ (`python -m shims.document --check`).
+"""Writes docs/flags.md, environment.md, metrics.md and models.schema.json, and the README's table of flags, from the
+tables themselves: `make docs`; `make check` fails where they differ (`python -m shims.document --check`).
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from pathlib import Path
 from types import ModuleType
 
 from middleware.metrics import document
+from middleware.metrics.document import cell
 from shims import environment
 from shims.catalog import CatalogFlag, catalogs
 from shims.flags import AREAS
 from shims.flags.record import Flag
+from shims.models.schema import schema
 
 HOME = Path(__file__).resolve().parent.parent
 FLAGS = HOME / "docs/flags.md"
 VARIABLES = HOME / "docs/environment.md"
 METRICS = HOME / "docs/metrics.md"
+SCHEMA = HOME / "docs/models.schema.json"
 README = HOME / "README.md"
 BEGIN, END = "<!-- flags: made by `make docs` -->", "<!-- /flags -->"
 HEAD = """# Every flag of vLLM, and what it becomes
@@ -57,7 +60,7 @@ def variables_page() -> str:
     for area in (*environment.AREAS, environment.families):
         parts.append(f"\n## {title(area)}\n\n| variable | | becomes | why |\n|---|---|---|---|\n")
         rows = [v for v in area.VARIABLES if not v.quiet]
-        parts += [f"| `{v.name}` | {v.action} | {_code(v.to)} | {_cell(v.why)} |\n" for v in rows]
+        parts += [f"| `{v.name}` | {v.action} | {_code(v.to)} | {cell(v.why)} |\n" for v in rows]
     return "".join(parts)
 
 
@@ -81,20 +84,17 @@ def _row(flag: Flag, known: CatalogFlag) -> str:
     names = [*known.aliases, flag.name, *known.negations[:1]]
     older = f" ({', '.join(known.only_in)} only)" if known.only_in else ""
     why = flag.why + ("; always" if flag.firm else "")
-    return f"| {', '.join(f'`{name}`' for name in names)}{older} | {flag.action} | {_code(flag.to)} | {_cell(why)} |\n"
+    return f"| {', '.join(f'`{name}`' for name in names)}{older} | {flag.action} | {_code(flag.to)} | {cell(why)} |\n"
 
 
 def _code(text: str) -> str:
-    return f"`{text}`" if text.startswith("-") else _cell(text)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return f"`{text}`" if text.startswith("-") else cell(text)
 
 
 def pages() -> Iterator[tuple[Path, str]]:
     yield FLAGS, flags_page()
     yield VARIABLES, variables_page()
+    yield SCHEMA, schema()
     yield METRICS, document.page(*(catalog.version for catalog in catalogs()))
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

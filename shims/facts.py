@@ -10,7 +10,7 @@ import resource
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from shims.values import nested
 
 HOME = Path(__file__).resolve().parent.parent
 DEFAULT_RUN_DIR = "/tmp/vllm-shim"  # noqa: S108 - the documented place; made 0700 and owned by us, or refused
+DEFAULT_LOG = "/tmp/vllm-shim.log"  # noqa: S108 - the documented place; never followed through a link
 SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"  # where Debian puts haproxy, and not on a user's PATH
 LISTEN = "0A"  # a socket's state in /proc/net/tcp
 
@@ -31,9 +32,11 @@ class Facts:
     home: str = str(HOME)  # the tree that the templates are read from
     run_dir: str = DEFAULT_RUN_DIR
     log_dir: str = f"{DEFAULT_RUN_DIR}/log"
+    shim_log: str = DEFAULT_LOG
     python: str = sys.executable  # the interpreter of our own programs
     haproxy: str = "haproxy"  # its path; empty if there is none
     in_kubernetes: bool = False
+    grace_seconds: int | None = None  # the pod's terminationGracePeriodSeconds, which only its manifest tells
     ipv6: bool = False
     is_root: bool = False
     umask: int = 0o022
@@ -45,6 +48,7 @@ class Facts:
     logging_config: Mapping[str, Any] | None = None  # what VLLM_LOGGING_CONFIG_PATH names; None: not to be read
     unfit_adapters: Mapping[str, str] = field(default_factory=dict)  # folders of --lora-modules: why SGLang cannot
     places: Places = field(default_factory=Places)
+    device_memory: tuple[float, ...] | None = None  # GiB of each GPU; looked at where several models share them
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -59,6 +63,7 @@ def gather(command: CommandLine, env: Mapping[str, str]) -> Facts:
     return Facts(
         run_dir=run_dir,
         log_dir=os.path.abspath(env.get("VLLM_SHIM_LOG_DIR") or f"{run_dir}/log"),  # noqa: PTH100
+        shim_log=os.path.abspath(env.get("VLLM_SHIM_LOG") or DEFAULT_LOG),  # noqa: PTH100
         haproxy=shutil.which("haproxy", path=f"{env.get('PATH', '')}:{SYSTEM_PROGRAMS}") or "",
         in_kubernetes="KUBERNETES_SERVICE_HOST" in env,
         ipv6=bool(_text("/proc/net/if_inet6")),
@@ -71,6 +76,18 @@ def gather(command: CommandLine, env: Mapping[str, str]) -> Facts:
         logging_config=_document(Path(path)) if (path := env.get("VLLM_LOGGING_CONFIG_PATH")) else None,
         unfit_adapters=adapters.unfit(command.last("--lora-modules") or (), model),
         places=places.read(command, env, run_dir),
+    )
+
+
+def of_model(found: Facts, command: CommandLine, env: Mapping[str, str]) -> Facts:
+    """One of several models on a machine that is known: what its own files say."""
+    model = command.positional or command.last("--model", "")
+    return replace(
+        found,
+        model_config=(_document(Path(model, "config.json")) if model else None) or {},
+        generation_config=_generation_config(command, model),
+        logging_config=_document(Path(path)) if (path := env.get("VLLM_LOGGING_CONFIG_PATH")) else None,
+        unfit_adapters=adapters.unfit(command.last("--lora-modules") or (), model),
     )
 
 

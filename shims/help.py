@@ -12,6 +12,10 @@ their exact names; anything else is refused by name. See what a command line bec
 
     python render_config.py -- serve MODEL [flags]
 
+Several models behind one endpoint, each a command line of its own in a file (docs/models.md):
+
+    vllm serve --shim-models FILE... [flags that they have in common]
+
 """
 
 

@@ -62,20 +62,26 @@ class Places:
     unwritable: frozenset[str] = frozenset()  # the variables above whose place cannot be written
     old_home: Mapping[str, str] = field(default_factory=dict)  # what is there, by the variable that names it
     nameless: bool = False  # this user has no line in /etc/passwd, and no variable names it
-    aiter: str = ""  # AITER's compiled kernels, in a folder that cannot be written
+    aiter: str = ""  # AITER's compiled kernels, in a folder where no new ones are to be put
+
+    def below(self, folder: str) -> bool:
+        """Whether caches live on that volume."""
+        return bool(folder) and self.root.startswith(folder.rstrip("/") + "/")
 
 
 def read(command: CommandLine, env: Mapping[str, str], run_dir: str) -> Places:
     home = env.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises for a user without a name
     found = in_force({**env, "HOME": home})
     architecture = gpu_architecture(env)
+    root = next(root for root in _roots(command, env, run_dir) if root)
+    moved = Places(root).below(env.get("VLLM_CACHE_ROOT", ""))
     return Places(
-        root=next(root for root in _roots(command, env, run_dir) if root),
+        root=root,
         architecture=architecture,
         unwritable=frozenset(name for name, place in found.items() if not writable(place)),
         old_home={name: path for name, rest in IN_THE_OLD_HOME.items() if _is_there(path := f"{home}/{rest}")},
         nameless=_nameless() and not any(env.get(name) for name in NAMES_OF_A_USER),
-        aiter=_aiter(env) if architecture.startswith("gfx") else "",
+        aiter=_aiter(env, moved=moved) if architecture.startswith("gfx") else "",
     )
 
 
@@ -188,7 +194,7 @@ def _nameless() -> bool:
     return False
 
 
-def _aiter(env: Mapping[str, str]) -> str:
+def _aiter(env: Mapping[str, str], *, moved: bool) -> str:
     """Where the engine's Python would find them. Nothing is imported: AITER writes as soon as it is."""
     probe = "import importlib.util as u; s = u.find_spec('aiter'); print(s.submodule_search_locations[0] if s else '')"
     try:
@@ -197,4 +203,4 @@ def _aiter(env: Mapping[str, str]) -> str:
     except (OSError, ValueError, IndexError, subprocess.SubprocessError):
         return ""
     folder = f"{run.stdout.strip()}/jit"
-    return folder if Path(folder).is_dir() and not writable(folder) else ""
+    return folder if Path(folder).is_dir() and (moved or not writable(folder)) else ""

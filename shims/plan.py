@@ -4,44 +4,44 @@ environment and Facts, and touches nothing; `render_config` turns it into files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from middleware.policy import Policy
-from shims import ports, settings
+from shims import engines, ports, settings
 from shims.catalog import TESTED_SGLANG, catalogs
 from shims.cli import CommandLine
-from shims.environment.families import MULTIPROC_DIR
+from shims.engines import NOT_FOR_THE_ENGINE, Engine
 from shims.exceptions import StartError
 from shims.facts import Facts
-from shims.flags.draft import KEEP_ALIVE_SECONDS, Decision, Draft, PlanFile, Tls
+from shims.flags.draft import KEEP_ALIVE_SECONDS, Decision, PlanFile, Tls
 from shims.flags.translate import translate
 from shims.ports import Ports
 from shims.redact import cleaned, is_secret, redacted, shown
 from shims.settings import Settings
 
-# Where the API keys travel: the environment of the middleware, and of nothing else.
-KEYS_VARIABLE = "VLLM_SHIM_API_KEYS"
-NOT_FOR_THE_ENGINE = (KEYS_VARIABLE, "VLLM_API_KEY")
-ENGINE = "sglang"
+if TYPE_CHECKING:
+    from switcher.spec import Mux
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """One SGLang: `env` is what is set for it beside the container's environment, `unset` what is taken away."""
+class Part:
+    """One of several models: what its own words became."""
 
-    name: str
-    port: int
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    unset: tuple[str, ...] = ()
+    name: str  # the first served name
+    program: str
+    model: str  # what SGLang loads; empty for what is no SGLang
+    policy: Policy
+    decisions: tuple[Decision, ...] = ()
+    added: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     models: tuple[str, ...]  # served names, the first is the one in metrics
-    model: str  # what SGLang loads: a folder or a name on the hub
     host: str | None  # None: all addresses
     ports: Ports
     engines: tuple[Engine, ...]
@@ -59,6 +59,9 @@ class Plan:
     decisions: tuple[Decision, ...] = ()
     added: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    mux: Mux | None = None  # several models: what the switcher is told
+    parts: tuple[Part, ...] = ()
+    words: tuple[str, ...] = ()  # of several models: the command line, to be read again; without a secret
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -69,7 +72,11 @@ class Plan:
         """The preview's document, without a secret in it."""
         return {
             "models": list(map(cleaned, self.models)),
-            "ports": {"public": self.ports.public, "middleware": self.ports.middleware},
+            "ports": {
+                "public": self.ports.public,
+                "middleware": self.ports.middleware,
+                **({"page": self.ports.page} if self.ports.page else {}),
+            },
             "programs": list(self.programs),
             "engines": [
                 {
@@ -81,19 +88,41 @@ class Plan:
                 for e in self.engines
             ],
             "decisions": [
-                {
-                    "name": d.name,
-                    "kind": d.kind,
-                    "value": d.value,
-                    "action": d.action,
-                    "target": cleaned(d.target),
-                    "note": cleaned(d.note),
-                }
-                for d in self.decisions
+                *_decisions(self.decisions),
+                *({"engine": part.program, **one} for part in self.parts for one in _decisions(part.decisions)),
             ],
-            "added": [{"target": cleaned(target), "note": cleaned(why)} for target, why in self.added],
+            "added": [
+                *_added(self.added),
+                *({"engine": part.program, **one} for part in self.parts for one in _added(part.added)),
+            ],
             "warnings": list(map(cleaned, self.warnings)),
         }
+
+    def record(self) -> str:
+        """The same as a file of the run directory, for `vllm-to-sglang status`."""
+        members = [engine.name for engine in self.engines] if self.mux is not None else []
+        text = json.dumps(
+            {"log_dir": self.facts.log_dir, "members": members, **self.to_json()}, ensure_ascii=False, indent=1
+        )
+        return text.encode("utf-8", "replace").decode()  # a variable's bytes may be no UTF-8
+
+
+def _decisions(decisions: Iterable[Decision]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": d.name,
+            "kind": d.kind,
+            "value": d.value,
+            "action": d.action,
+            "target": cleaned(d.target),
+            "note": cleaned(d.note),
+        }
+        for d in decisions
+    ]
+
+
+def _added(added: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    return [{"target": cleaned(target), "note": cleaned(why)} for target, why in added]
 
 
 def make(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Plan:
@@ -105,25 +134,44 @@ def make(command: CommandLine, env: Mapping[str, str], facts: Facts) -> Plan:
     where, moved = ports.allocate(draft.port, facts.taken_ports, env)
     return Plan(
         models=draft.served_names,
-        model=draft.model,
         host=draft.host or None,
         ports=where,
-        engines=(_engine(draft, chosen, where),),
+        engines=(engines.of(draft, chosen.engine, engines.ENGINE, where.engine, facts.run_dir),),
         settings=chosen,
         facts=facts,
-        policy=replace(draft.policy, stall_seconds=chosen.stall_seconds),
+        policy=policy(draft.policy, chosen, facts),
         tls=draft.tls,
         unix_socket=draft.unix_socket,
         front_door=draft.front_door,
         keep_alive_seconds=draft.keep_alive_seconds,
-        engine_only=_engine_only(env, draft.secrets),
+        engine_only=engine_only(env, draft.secrets),
         files=tuple(draft.files),
         api_keys=draft.api_keys,
         secrets=draft.secrets,
         decisions=tuple(draft.decisions),
         added=tuple(draft.added),
-        warnings=(*_untested(), *draft.warnings, *settings.warnings(chosen), *moved),
+        warnings=(*_untested(), *draft.warnings, *_of_settings(chosen, facts), *moved),
     )
+
+
+def _of_settings(chosen: Settings, facts: Facts) -> tuple[str, ...]:
+    return settings.warnings(chosen, in_kubernetes=facts.in_kubernetes, grace_seconds=facts.grace_seconds)
+
+
+def policy(asked: Policy, chosen: Settings, facts: Facts) -> Policy:
+    """What the flags ask of it, and what our own variables do."""
+    rl = chosen.rl or asked.dev_mode
+    return replace(
+        asked,
+        rl=rl,
+        scale_out=rl or asked.scale_out,
+        stall_seconds=chosen.stall_seconds,
+        errors_log=_errors_log(chosen, facts),
+    )
+
+
+def _errors_log(chosen: Settings, facts: Facts) -> str:
+    return f"{facts.log_dir}/errors.log" if chosen.dump_errors else ""
 
 
 def _untested() -> tuple[str, ...]:
@@ -134,41 +182,6 @@ def _untested() -> tuple[str, ...]:
     return (f"SGLang {version} is not a tested version ({tested}): flags are checked by name, their meaning is not",)
 
 
-def _engine_only(env: Mapping[str, str], secrets: Mapping[str, str]) -> tuple[str, ...]:
+def engine_only(env: Mapping[str, str], secrets: Mapping[str, str]) -> tuple[str, ...]:
     """Tokens of the hub and of buckets: the middleware and haproxy speak to SGLang alone."""
     return tuple(sorted({*secrets, *(name for name in env if is_secret(name))} - {*NOT_FOR_THE_ENGINE}))
-
-
-def _engine(draft: Draft, chosen: Settings, where: Ports) -> Engine:
-    house = {
-        "--model-path": (draft.model,),
-        "--served-model-name": (draft.served_names[0],),
-        "--host": ("127.0.0.1",),
-        "--port": (str(where.engine),),
-    }
-    flags = [part for flag, values in {**house, **draft.engine_args}.items() for part in _words(flag, values)]
-    # SGLang would take the address in SGLANG_PORT for its port.
-    links = [name for name in draft.service_links if name.startswith("SGLANG_") and name not in draft.engine_env]
-    env, unset = dict(draft.engine_env), [*NOT_FOR_THE_ENGINE, *links, *draft.engine_unset]
-    env[MULTIPROC_DIR[0]] = f"{draft.facts.run_dir}/prometheus/{ENGINE}"
-    _keep_the_shadow_away(draft, env, unset)
-    return Engine(ENGINE, where.engine, (*chosen.engine, *flags), env, tuple(unset))
-
-
-def _words(flag: str, values: tuple[str, ...]) -> tuple[str, ...]:
-    """One value that begins with a dash would be taken for a flag; argparse knows negative numbers."""
-    if len(values) == 1 and values[0].startswith("-") and not values[0][1:].replace(".", "", 1).isdecimal():
-        return (f"{flag}={values[0]}",)
-    return (flag, *values)
-
-
-def _keep_the_shadow_away(draft: Draft, env: dict[str, str], unset: list[str]) -> None:
-    """SGLang 0.5.23 tries `import vllm` itself (fused MoE, custom all-reduce): it must not find our stubs."""
-    shadow = f"{draft.facts.home}/shims/shadow"
-    entries = draft.env.get("PYTHONPATH", "").split(":")
-    if shadow in entries:
-        rest = ":".join(entry for entry in entries if entry != shadow)
-        if rest:
-            env["PYTHONPATH"] = rest
-        else:
-            unset.append("PYTHONPATH")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from shims.exceptions import CommandLineError, StartError
+from shims.values.whole import whole
 
 # Ports that the production stack uses inside the pod or beside it: LMCache's controller and NIXL, the LoRA sidecar.
 RESERVED = frozenset({9000, 9999, 30090, 55555})
+PAGE = "VLLM_SHIM_PAGE"
 LAST = 65535
-LONGEST = 9  # digits: int() raises for thousands of them
 FIRST_UNPRIVILEGED = 1024
 
 
@@ -19,11 +20,13 @@ class Ports:
     public: int
     engine: int
     middleware: int
+    page: int = 0  # for people; 0: there is none
 
 
 def allocate(public: int, taken: frozenset[int], env: Mapping[str, str]) -> tuple[Ports, list[str]]:
     """Public port N, SGLang N+1, middleware N+2, each moved if it cannot be had; a line for every move."""
-    used = taken | RESERVED | {public}
+    page = _number(PAGE, given) if (given := env.get(PAGE)) else 0
+    used = taken | RESERVED | {public, page}
     lines: list[str] = []
 
     def choose(what: str, variable: str, wanted: int) -> int:
@@ -42,7 +45,35 @@ def allocate(public: int, taken: frozenset[int], env: Mapping[str, str]) -> tupl
 
     engine = choose("SGLang", "VLLM_SHIM_SGLANG_PORT", public + 1)
     middleware = choose("the middleware", "VLLM_SHIM_MIDDLEWARE_PORT", public + 2)
-    return Ports(public, engine, middleware), lines
+    return with_page(Ports(public, engine, middleware), page, PAGE, taken), lines
+
+
+def with_page(where: Ports, page: int, who: str, taken: frozenset[int]) -> Ports:
+    """`who` asks for the page; without a port there is none. Raises StartError."""
+    if page in {where.public, where.engine, where.middleware}:
+        raise StartError(f"{who}: port {page} is that of another part of the server; name a free one")
+    if page in taken:
+        raise StartError(f"{who}: port {page} is taken by another process; name a free one")
+    return replace(where, page=page)
+
+
+def of_members(given: Sequence[int], where: Ports, taken: frozenset[int]) -> list[int]:
+    """One for each of several models: its own where it names one, else N+1, N+3, N+4 and on.
+
+    Raises StartError for one that is taken.
+    """
+    if busy := next((port for port in given if port in taken), None):
+        raise StartError(
+            f"port {busy} of a model is taken by another process: stop that, or give the model another port"
+        )
+    used = taken | RESERVED | {where.public, where.middleware, where.page, *given}
+    chosen: list[int] = []
+    wanted = where.engine
+    for own in given:
+        port = own or next(p for p in (*range(wanted, LAST + 1), *range(FIRST_UNPRIVILEGED, wanted)) if p not in used)
+        used |= {port}
+        chosen.append(port)
+    return chosen
 
 
 def _why(port: int, taken: frozenset[int]) -> str:
@@ -50,6 +81,7 @@ def _why(port: int, taken: frozenset[int]) -> str:
 
 
 def _number(variable: str, text: str) -> int:
-    if not text.isdecimal() or len(text) > LONGEST or not 1 <= int(text) <= LAST:
+    port = whole(text)
+    if port is None or not 1 <= port <= LAST:
         raise CommandLineError(f"{variable} is '{text:.40}': give a port from 1 to {LAST}")
-    return int(text)
+    return port

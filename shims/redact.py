@@ -40,6 +40,17 @@ def redacted(argv: Sequence[str]) -> list[str]:
     return [REDACTED if hidden else text for text, _, hidden in _parts(argv)]
 
 
+def without_secrets(argv: Sequence[str]) -> list[str]:
+    """The same arguments without the flags that hold a secret, for a file."""
+    kept: list[str] = []
+    for token, (_, secret, hidden) in zip(argv, _parts(argv), strict=True):
+        if hidden and kept and kept[-1].startswith("-"):
+            kept.pop()
+        elif not hidden and not secret:
+            kept.append(token)
+    return kept
+
+
 def scrubbed(message: str, argv: Sequence[str]) -> str:
     """An error of the parser, which repeats what it could not place."""
     for _, secret, hidden in _parts(argv):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from shims import VERSION
 from shims.catalog import catalogs
 from shims.flags.draft import Decision
-from shims.plan import Plan
+from shims.plan import Part, Plan
 from shims.redact import cleaned, redacted
 
 WHAT = {
@@ -35,33 +35,48 @@ def text(plan: Plan) -> str:
     if plan.added:
         lines += ["", "added:", *_table([target, why] for target, why in plan.added)]
     for engine in plan.engines:
-        lines += ["", f"{engine.name}: {' '.join(redacted(engine.argv))}"]
+        part = next((one for one in plan.parts if one.program == engine.name), None)
+        lines += ["", *(_part(part) if part else ()), f"{engine.name}: {' '.join(redacted(engine.argv))}"]
     lines += [
         "",
         *(_life(plan) if plan.front_door else ["this rank ends with the others; when it dies, the container ends"]),
-        f"logs: {plan.facts.log_dir}; look inside: cd {plan.facts.run_dir} && supervisorctl status",
+        f"logs: {plan.facts.log_dir}; look inside: vllm-to-sglang status --run-dir {plan.facts.run_dir}",
     ]
     lines += [f"WARNING: {warning}" for warning in plan.warnings]
     return "\n".join(map(cleaned, lines)) + "\n"
 
 
+def _part(part: Part) -> list[str]:
+    """One of several models: what is not said for all of them above."""
+    lines = [f"== {part.name}", *(f"  NOTE: {note}" for note in part.notes)]
+    if part.decisions:
+        lines += ["given:", *_table(map(_row, part.decisions))]
+    if part.added:
+        lines += ["added:", *_table([target, why] for target, why in part.added)]
+    return lines
+
+
 def _serving(plan: Plan) -> str:
     if not plan.front_door:
         return f"a worker rank of {plan.models[0]}: SGLang alone, and nothing listens beyond its own loopback"
-    where = plan.unix_socket or f"port {plan.ports.public}"
-    inner = f"SGLang 127.0.0.1:{plan.ports.engine}, middleware 127.0.0.1:{plan.ports.middleware}"
-    return f"serving {' = '.join(plan.models)} on {where}{' with TLS' if plan.tls.certfile else ''} ({inner})"
+    where = (plan.unix_socket or f"port {plan.ports.public}") + (" with TLS" if plan.tls.certfile else "")
+    inner = f"middleware 127.0.0.1:{plan.ports.middleware}"
+    if plan.mux is not None:
+        names = ", ".join(" = ".join(member.names) for member in plan.mux.members)
+        return f"serving {names} in turns on {where} ({inner})"
+    return f"serving {' = '.join(plan.models)} on {where} (SGLang 127.0.0.1:{plan.ports.engine}, {inner})"
 
 
 def _life(plan: Plan) -> list[str]:
     s = plan.settings
-    lame_duck = f"/health 503 for {s.lame_duck_seconds} s, then " if s.lame_duck_seconds else ""
-    drain = f"have {s.drain_seconds} s to finish" if s.drain_seconds else "are cut"
+    duck = f"/health 503 and requests taken for up to {s.lame_duck_seconds} s, then " if s.lame_duck_seconds else ""
+    drain = f"have {s.drain_seconds} s to finish" if s.drain_seconds else "are ended"
     stall = f"an engine that serves nothing for {s.stall_seconds} s while requests wait: it is ended, as if it had died"
+    death = "it is started again when it is asked for" if plan.mux is not None else _restart(s.restart)
     return [
-        f"an engine that dies after it was ready: {_restart(s.restart)}",
+        f"an engine that dies after it was ready: {death}",
         *([stall] if s.stall_seconds else []),
-        f"on SIGTERM: {lame_duck}running requests {drain}",
+        f"on SIGTERM: {duck}running requests {drain}; all ends within {s.stop_seconds} s",
     ]
 
 

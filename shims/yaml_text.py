@@ -62,14 +62,14 @@ def documents(text: str, loader: type[Loader] = Loader) -> list[Any]:
     try:
         return bounded(list(yaml.load_all(text, loader)))  # type: ignore[no-any-return]
     except yaml.MarkedYAMLError as error:
-        raise NoYaml(f"is not valid YAML{_place(error)}") from None
+        raise NoYaml(f"is not valid YAML{place(error)}") from None
     except TooMuch as error:
         raise NoYaml(str(error)) from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise NoYaml("is not YAML that can be read") from None
 
 
-def _place(error: yaml.MarkedYAMLError) -> str:
+def place(error: yaml.MarkedYAMLError) -> str:
     """PyYAML's own words quote the line, which may hold a secret."""
     problem = re.sub(r"['\"].*['\"]", "...", error.problem or "", flags=re.DOTALL)
     mark = error.problem_mark

@@ -16,11 +16,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from supervisor.datatypes import byte_size
 
 import render_config
+from middleware import errors_log
 from middleware.engine import PHASE_HEADER
+from shims import programs, quoting
 from shims.exceptions import StartError
 from shims.facts import Facts
+from supervision import shimlog
 from tests.shims.conftest import MakePlan, make_plan  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +54,7 @@ def split_by_supervisord(line: str) -> list[str]:
 @pytest.mark.parametrize("argument", NASTY)
 def test_nasty_arguments_reach_the_engine_byte_for_byte(argument: str) -> None:
     argv = ["engine", argument, "--flag", argument]
-    assert split_by_supervisord(render_config.ini_command(argv)) == argv
+    assert split_by_supervisord(quoting.ini_command(argv)) == argv
 
 
 @settings(max_examples=300)
@@ -61,11 +65,12 @@ def test_nasty_arguments_reach_the_engine_byte_for_byte(argument: str) -> None:
     )
 )
 def test_any_printable_argument_reaches_the_engine(argv: list[str]) -> None:
-    assert split_by_supervisord(render_config.ini_command(["engine", *argv])) == ["engine", *argv]
+    assert split_by_supervisord(quoting.ini_command(["engine", *argv])) == ["engine", *argv]
 
 
 def test_only_haproxy_listens_beyond_loopback(make_plan: MakePlan) -> None:  # noqa: F811
     files = render_config.render(make_plan("serve", "m", "--host", "0.0.0.0", "--port", "8000"))
+    files.pop("plan.json")  # says what was given
     everywhere = [line.strip() for text in files.values() for line in text.splitlines() if "0.0.0.0" in line]
     assert everywhere == ["bind 0.0.0.0:8000"]
 
@@ -80,7 +85,7 @@ def test_only_haproxy_listens_beyond_loopback(make_plan: MakePlan) -> None:  # n
     ],
 )
 def test_haproxy_binds_what_vllm_would(host: list[str], ipv6: bool, bind: str, make_plan: MakePlan) -> None:  # noqa: F811
-    assert render_config.bind_addresses(make_plan("serve", "m", *host, ipv6=ipv6)) == [bind]
+    assert programs.bind_addresses(make_plan("serve", "m", *host, ipv6=ipv6)) == [bind]
 
 
 def test_no_secret_is_written_to_any_file(make_plan: MakePlan, tmp_path: Path) -> None:  # noqa: F811
@@ -100,7 +105,7 @@ def test_sglang_keeps_its_metrics_out_of_the_charts_folder(name: str, folder: st
     source = "import os; print([pair for pair in os.environ.items() if 'multiproc' in pair[0].lower()])"
     engine = shlex.join([sys.executable, "-c", source])
     made = make_plan("serve", "m", env={name: folder, "VLLM_SHIM_ENGINE": engine})
-    words = split_by_supervisord(render_config.engine_command(made.engines[0]))
+    words = split_by_supervisord(programs.engine_command(made.engines[0]))
     env = {name: folder, **made.engines[0].env}
     done = subprocess.run(words, env=env, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[('PROMETHEUS_MULTIPROC_DIR', '/tmp/vllm-shim/prometheus/sglang')]"
@@ -119,7 +124,7 @@ def test_sglang_has_a_private_folder_for_its_metrics_which_supervision_knows(
 
 
 def test_the_middleware_does_not_see_it_either(make_plan: MakePlan) -> None:  # noqa: F811
-    words = render_config.middleware_command(make_plan("serve", "m", env={"PROMETHEUS_MULTIPROC_DIR": "/tmp"}))
+    words = programs.middleware_command(make_plan("serve", "m", env={"PROMETHEUS_MULTIPROC_DIR": "/tmp"}))
     assert ("-u", "PROMETHEUS_MULTIPROC_DIR") in pairwise(words)
 
 
@@ -134,11 +139,39 @@ def test_programs_stop_in_the_order_haproxy_middleware_engine(make_plan: MakePla
 
 
 def test_all_logs_together_stay_below_100_mb(make_plan: MakePlan) -> None:  # noqa: F811
-    text = render_config.render(make_plan("serve", "m"))["supervisord.conf"]
-    sizes = [int(n) for n in re.findall(r"logfile_maxbytes=(\d+)MB", text)]
-    backups = [int(n) for n in re.findall(r"logfile_backups=(\d+)", text)]
-    assert len(sizes) == 4
-    assert sum(size * (1 + kept) for size, kept in zip(sizes, backups, strict=True)) <= 100
+    """Of the shim's own, what one start says stands behind its limit."""
+    made = make_plan("serve", "m", env={"VLLM_SHIM_DUMP_ERRORS": "1"})
+    other_logs = shimlog.MAX_BYTES + errors_log.MAX_BYTES * (1 + errors_log.BACKUPS)
+    for engines in (1, 2, 3, 8, 60):
+        several = tuple(replace(made.engines[0], name=f"sglang{number}") for number in range(engines))
+        text = render_config.render(replace(made, engines=several))["supervisord.conf"]
+        files = re.findall(r"^(?:stdout_)?logfile=.*", text, re.MULTILINE)
+        sizes = [byte_size(n) for n in re.findall(r"logfile_maxbytes=(\w+)", text)]
+        backups = [int(n) for n in re.findall(r"logfile_backups=(\d+)", text)]
+        assert len(files) == len(sizes) == len(backups) == engines + 3
+        assert min(sizes) > 100_000
+        total = sum(size * (1 + kept) for size, kept in zip(sizes, backups, strict=True)) + other_logs + 200_000
+        assert total <= 100_000_000
+
+
+def test_the_errors_log_is_asked_for_and_warned_of(make_plan: MakePlan) -> None:  # noqa: F811
+    for value in ("", "0"):
+        made = make_plan("serve", "m", env={"VLLM_SHIM_DUMP_ERRORS": value})
+        assert not made.policy.errors_log
+        assert not made.warnings
+    made = make_plan("serve", "m", env={"VLLM_SHIM_DUMP_ERRORS": "1"})
+    assert made.policy.errors_log == f"{made.facts.log_dir}/errors.log"
+    assert any("prompts of requests that fail are written to errors.log" in warning for warning in made.warnings)
+
+
+def test_haproxy_tells_of_failures_or_of_all_and_of_no_query_or_header(make_plan: MakePlan) -> None:  # noqa: F811
+    text = render_config.render(make_plan("serve", "m"))["haproxy.cfg"]
+    assert "option dontlog-normal" in text
+    told = next(line for line in text.splitlines() if line.strip().startswith("log-format"))
+    assert not re.search(r"%(r|HU|HQ|HP|HPO|hr|hs)\b|req\.|capture|url", told)
+    assert "capture" not in text
+    every = render_config.render(make_plan("serve", "m", env={"VLLM_SHIM_ACCESS_LOG": "1"}))["haproxy.cfg"]
+    assert "option dontlog-normal" not in every
 
 
 def test_haproxy_has_what_streams_need(make_plan: MakePlan) -> None:  # noqa: F811
@@ -150,13 +183,22 @@ def test_haproxy_has_what_streams_need(make_plan: MakePlan) -> None:  # noqa: F8
 
 def test_the_middleware_is_told_where_the_engine_writes_its_log(make_plan: MakePlan) -> None:  # noqa: F811
     made = make_plan("serve", "m")
-    argv = render_config.middleware_command(made)
+    argv = programs.middleware_command(made)
     log = argv[argv.index("--engine-log") + 1]
     assert f"stdout_logfile={log}\n" in render_config.render(made)["supervisord.conf"]
 
 
 def test_haproxy_looks_for_the_phase_where_the_middleware_says_it(make_plan: MakePlan) -> None:  # noqa: F811
     assert f"res.hdr({PHASE_HEADER})" in render_config.render(make_plan("serve", "m"))["haproxy.cfg"]
+
+
+def test_the_check_behind_the_probes_comes_as_often_as_the_readme_says(make_plan: MakePlan) -> None:  # noqa: F811
+    text = render_config.render(make_plan("serve", "m"))["haproxy.cfg"]
+    probe = text.partition("\nbackend probe\n")[2].partition("\nbackend ")[0]
+    intervals = [int(number) for number in re.findall(r" (?:fast|down)?inter (\d+)ms", probe)]
+    assert len(intervals) == 3
+    assert max(intervals) <= 1000 / 3
+    assert "from a check three times a second" in (ROOT / "README.md").read_text()
 
 
 def test_an_inline_template_becomes_a_file_and_another_suffix_a_copy(make_plan: MakePlan, tmp_path: Path) -> None:  # noqa: F811
@@ -197,6 +239,15 @@ def test_the_preview_is_one_json_document_with_the_fixed_keys(tmp_path: Path) ->
     assert set(document["engines"][0]) == {"name", "port", "argv", "env"}
     assert {"name", "kind", "value", "action", "target", "note"} == set(document["decisions"][0])
     assert (tmp_path / "out/supervisord.conf").exists()
+
+
+def test_the_preview_of_the_readme_is_what_it_shows() -> None:
+    console = (ROOT / "README.md").read_text().partition("```console\n$ python render_config.py ")[2]
+    command, *shown = console.partition("\n...\n```")[0].splitlines()
+    assert len(shown) == 5
+    told = preview(*shlex.split(command)).stdout.splitlines()
+    at = told.index("given:")
+    assert told[at : at + len(shown)] == shown
 
 
 @pytest.mark.parametrize(

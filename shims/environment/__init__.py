@@ -26,6 +26,9 @@ TABLE: dict[str, Variable] = {variable.name: variable for area in AREAS for vari
 
 
 LINKED = ("VLLM", "SGLANG")
+# SGLang's ROCm image sets them, vLLM's does not, and they change results: sums between GPUs in 8 bits, contexts beyond
+# the model's own. Our Dockerfile empties them. An empty one is none, which SGLang 0.5.23 would take for a wrong value.
+EMPTIED = ("ROCM_QUICK_REDUCE_QUANTIZATION", "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN")
 
 
 def service_links(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -39,7 +42,11 @@ def decide(draft: Draft, waived: Waivers) -> None:
         if links := [name for name in draft.service_links if name.startswith(f"{word}_")]:
             note = f"{len(links)} variables that Kubernetes sets for Services named {word.lower()}..."
             draft.decisions.append(Decision(f"{min(links)}, ...", "env", None, "drop", "", note))
+    emptied = [name for name in EMPTIED if draft.env.get(name) == ""]
+    draft.engine_unset += emptied
     for name, value in sorted(draft.env.items()):
+        if name in emptied:
+            continue
         variable = None if name.startswith(OURS) else _record(name)
         if variable is None:
             if name.startswith("VLLM_") and not name.startswith(OURS):

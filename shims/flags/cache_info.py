@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from shims.flags.draft import Draft
+from shims.values.parts import parts
 from shims.values.shapes import is_count
 
-# Where config.json says what the layers of the language model are like.
-PARTS = (None, "text_config", "llm_config")
 Source = Callable[[Draft], object]
 
 
@@ -31,9 +30,8 @@ def always(value: object) -> Source:
 
 def sliding_window(draft: Draft) -> object:
     """vLLM 0.33.0 has one only where every layer has it: a label for a mixed model would mislead."""
-    config = draft.facts.model_config
-    for part in (config if name is None else config.get(name) for name in PARTS):
-        if isinstance(part, Mapping) and is_count(window := part.get("sliding_window")):
+    for part in parts(draft.facts.model_config):
+        if is_count(window := part.get("sliding_window")):
             kinds = part.get("layer_types")
             everywhere = not isinstance(kinds, list) or all(kind == "sliding_attention" for kind in kinds)
             off = part.get("use_sliding_window") is False or draft.given("--disable-sliding-window")

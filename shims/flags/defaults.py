@@ -4,7 +4,7 @@ Called last by `translate`.
 
 from __future__ import annotations
 
-from shims.flags import histograms, model, sampling
+from shims.flags import histograms, model, observability, sampling
 from shims.flags.draft import DEFAULT_MODEL, Decision, Draft
 from shims.flags.waivers import Waivers
 from shims.values.parsers import MISTRAL_FAMILY
@@ -21,6 +21,7 @@ def complete(draft: Draft, waived: Waivers) -> None:
     draft.add("--enable-metrics", why="vLLM always serves /metrics")
     draft.add("--decode-log-interval", STEPS, why=FRESH)
     histograms.complete(draft)
+    observability.complete(draft)
     draft.add(
         "--uvicorn-access-log-exclude-prefixes", "/health", why="our check would fill its log, four times a second"
     )

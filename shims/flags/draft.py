@@ -87,6 +87,10 @@ class Draft:
         """The last value of a vLLM flag on the command line, by its own name."""
         return self.command.last(name, default)
 
+    def engine_value(self, flag: str) -> str:
+        """The first value of a flag of SGLang's as it stands now; empty where there is none."""
+        return next(iter(self.engine_args.get(flag, ())), "")
+
     def emit(self, flag: str, *values: object, note: str = "", action: Action = "convert") -> Outcome:
         """Give SGLang a flag, and say so. What this SGLang does not have or take is refused by name here, before
         it can crash-loop there."""
@@ -106,7 +110,7 @@ class Draft:
 
     def set_env(self, name: str, value: str, note: str = "") -> Outcome:
         """A variable of SGLang's that stands for what was asked; the operator's own value wins."""
-        if name in self.env:
+        if self.env.get(name):
             return Outcome("drop", note=f"{name} is set by the operator and wins")
         self.engine_env[name] = value
         return Outcome("convert", f"{name}={shown(name, value)}", note)
@@ -136,7 +140,7 @@ class Draft:
 
     def add_env(self, name: str, value: str, why: str) -> None:
         """As `add`, for a variable: the operator's own value wins."""
-        if name not in self.env and name not in self.engine_env:
+        if not self.env.get(name) and name not in self.engine_env:
             self.engine_env[name] = value
             self.added.append((f"{name}={shown(name, value)}", why))
 

@@ -88,7 +88,7 @@ def slots(draft: Draft) -> int:
     """How many adapters a batch of SGLang's holds, its own flags included; 0: it serves none."""
     if "--enable-lora" not in draft.engine_args and "--lora-paths" not in draft.engine_args:
         return 0
-    batch = int(next(iter(draft.engine_args.get("--max-loras-per-batch", ())), PER_BATCH))
+    batch = int(draft.engine_value("--max-loras-per-batch") or PER_BATCH)
     return max(1, batch - 1)
 
 

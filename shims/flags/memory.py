@@ -37,10 +37,15 @@ def gpu_memory_utilization(draft: Draft, value: float) -> Outcome:
     memory in CUDA graph capture. The reserve is a tenth of the GPU, and at most a quarter of what was given."""
     if not 0 < value <= 1:
         return invalid(f"{value} is not a part of the GPU's memory: give a number above 0 and up to 1")
-    if value >= WHOLE_GPU:
+    part = fraction(value)
+    if part is None:
         return dropped("SGLang sizes its own memory when it has the GPU to itself")
-    fraction = max(round(value - min(RESERVE, value / 4), 3), 0.001)
-    return draft.emit("--mem-fraction-static", fraction, note="weights and KV cache only, so a part is kept back")
+    return draft.emit("--mem-fraction-static", part, note="weights and KV cache only, so a part is kept back")
+
+
+def fraction(ceiling: float) -> float | None:
+    """SGLang's number for a part of the GPU; None: its own choice is better."""
+    return None if ceiling >= WHOLE_GPU else max(round(ceiling - min(RESERVE, ceiling / 4), 3), 0.001)
 
 
 def prefix_caching(draft: Draft, value: bool) -> Outcome:

@@ -10,14 +10,15 @@ from typing import Any
 from shims.flags.draft import Draft
 from shims.flags.histograms import buckets
 from shims.flags.record import Flag, Outcome, already, convert, drop, dropped, invalid, ours, refused, rename, same
+from shims.values.whole import A_DAY, whole
 
 SGLANG_WATCHDOG = 300  # seconds: SGLang 0.5.23's own --watchdog-timeout
-A_DAY = 24 * 60 * 60
+TRAINED_WATCHDOG = A_DAY
+PAUSES = "SGLang 0.5.23 takes a pause with requests in flight for a stall, and would end itself; we report stalls"
 WATCHDOG_KEYS = ("timeout", "check_interval", "dump_dir")
 PROFILERS = ("torch", "cuda", "proton")
 NO_SUCH_METRICS = "SGLang has no such metrics"
 OLDER_NAMES = "/metrics has the older names beside today's"
-LONGEST = 10  # digits: int() raises for thousands of them
 NO_JIT_MONITOR = "SGLang does not watch its compilers"
 DETAILS = "SGLang's spans hold their times in any case"
 # vLLM 0.33.0 serves none of its own metrics then; one who scales by them must not lose them here.
@@ -30,15 +31,21 @@ def hidden_metrics(_draft: Draft, _value: str) -> Outcome:
 
 def most_running(draft: Draft) -> int:
     """How many requests SGLang runs at once, whoever has said so; 0 where it is left to it."""
-    text = next(iter(draft.engine_args.get("--max-running-requests", ())), "")
-    return int(text) if text.isdecimal() and len(text) < LONGEST else 0
+    return whole(draft.engine_value("--max-running-requests")) or 0
 
 
 def watchdog_seconds(draft: Draft) -> int:
     """How long SGLang may be without progress before it ends itself."""
-    text = next(iter(draft.engine_args.get("--watchdog-timeout", ())), "")
-    seconds = float(text or SGLANG_WATCHDOG)
+    seconds = float(draft.engine_value("--watchdog-timeout") or SGLANG_WATCHDOG)
+    if seconds == TRAINED_WATCHDOG:
+        return SGLANG_WATCHDOG  # Ours, for the sake of pauses, which we do not take for stalls.
     return math.ceil(min(seconds, A_DAY)) if seconds > 0 else SGLANG_WATCHDOG
+
+
+def complete(draft: Draft) -> None:
+    """Where a trainer may pause the engine, and load weights for as long as it takes."""
+    if draft.policy.dev_mode or draft.env.get("VLLM_SHIM_RL") == "1":
+        draft.add("--watchdog-timeout", TRAINED_WATCHDOG, why=PAUSES)
 
 
 def traces_endpoint(draft: Draft, value: str) -> Outcome:

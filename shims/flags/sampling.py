@@ -21,8 +21,8 @@ MODES = {
     "processed_logits": "SGLang gives log probabilities and no logits; leave it out",
 }
 EXPERTS = (
-    "routed experts: SGLang gives them to requests that say return_routed_experts, in sglext.routed_experts and "
-    "encoded in its own way, not in every choice"
+    "routed experts: /inference/v1/generate has them in every choice, in prime-rl's form; chats and completions "
+    "have them where a request says return_routed_experts, in sglext.routed_experts and encoded in SGLang's own way"
 )
 
 
@@ -77,6 +77,7 @@ def routed_experts(draft: Draft, value: bool) -> Outcome:
     if not value:
         return already("off by default in SGLang")
     draft.warnings.append(EXPERTS)
+    draft.ask(routed_experts=True)
     return draft.emit("--enable-return-routed-experts")
 
 

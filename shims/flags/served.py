@@ -8,11 +8,10 @@ from collections.abc import Mapping
 
 from shims.flags import cache_info, histograms, lora, observability, pooling
 from shims.flags.draft import Draft
+from shims.values.parts import parts
 from shims.values.shapes import is_count
 
 TOOL_CALL_PARSER = "--tool-call-parser"
-# Where config.json says how many tokens the model knows, and where that of a multimodal model does.
-PARTS = (None, "text_config", "llm_config")
 
 
 def complete(draft: Draft) -> None:
@@ -28,11 +27,13 @@ def complete(draft: Draft) -> None:
         reasoning_parser="--reasoning-parser" in draft.engine_args,
         deterministic="--enable-deterministic-inference" in draft.engine_args,
         response_store="--enable-response-store" in draft.engine_args,
-        tokenizer=_value(draft, "--tokenizer-path"),
+        tokenizer=draft.engine_value("--tokenizer-path"),
         tokenizer_mode=draft.given("--tokenizer-mode") or "auto",
-        revision=_value(draft, "--revision"),
-        download_dir=_value(draft, "--download-dir"),
-        chat_template=_value(draft, "--chat-template"),
+        revision=draft.engine_value("--revision"),
+        download_dir=draft.engine_value("--download-dir"),
+        chat_template=draft.engine_value("--chat-template"),
+        sleep_mode="--enable-memory-saver" in draft.engine_args,
+        weights_backup="--enable-weights-cpu-backup" in draft.engine_args,
         max_loras=lora.slots(draft),
         histogram_buckets=histograms.told(draft),
         cache_config=cache_info.labels(draft),
@@ -42,12 +43,5 @@ def complete(draft: Draft) -> None:
 
 
 def vocabulary(config: Mapping[str, object]) -> int | None:
-    for name in PARTS:
-        part = config if name is None else config.get(name)
-        if isinstance(part, Mapping) and is_count(size := part.get("vocab_size")):
-            return size
-    return None
-
-
-def _value(draft: Draft, flag: str) -> str:
-    return next(iter(draft.engine_args.get(flag, ())), "")
+    """How many tokens the model knows."""
+    return next((size for part in parts(config) if is_count(size := part.get("vocab_size"))), None)

@@ -8,10 +8,10 @@ import re
 
 from shims.flags.draft import Draft
 from shims.flags.record import Flag, Outcome, already, drop, invalid, ours, refuse
+from shims.values.whole import A_DAY
 
 # haproxy 2.6.12 keeps ten bytes of a socket's 108 for a name of its own.
 LONGEST_UNIX_SOCKET = 97
-A_DAY = 24 * 60 * 60
 NO_ASGI = (
     "SGLang runs in a process of its own and this front door takes no ASGI middleware; do what it does in a gateway"
 )
@@ -99,6 +99,18 @@ def config(draft: Draft, value: str) -> Outcome:
     return Outcome("ours", "its flags stand in this list")
 
 
+def scale_out(draft: Draft, value: bool) -> Outcome:
+    if not value:
+        return already("off by default")
+    draft.ask(scale_out=True)
+    note = "/inference/v1/generate and its abort_requests; the render and derender routes answer 501"
+    return Outcome("ours", "the middleware serves tokens in, tokens out", note)
+
+
+TOKENS_ONLY = (
+    "SGLang needs its tokenizer, and has the other routes in any case; give --enable-scale-out, which serves "
+    "/inference/v1/generate beside them"
+)
 FLAGS: tuple[Flag, ...] = (
     ours("--config", config, to="its flags are read as if they stood before the others"),
     ours("--host", host, to="haproxy binds it"),
@@ -117,6 +129,6 @@ FLAGS: tuple[Flag, ...] = (
     drop("--disable-frontend-multiprocessing", "the front door is a process of its own in any case"),
     refuse("--grpc", "this image speaks HTTP only; call vLLM's HTTP API, or keep vLLM for gRPC"),
     refuse("--grpc-port", "this image speaks HTTP only; call vLLM's HTTP API, or keep vLLM for gRPC"),
-    refuse("--tokens-only", "/inference/v1/generate is not served: disaggregated serving with vLLM needs vLLM"),
-    refuse("--enable-scale-out", "vLLM's render and token endpoints are not served; leave it out"),
+    refuse("--tokens-only", TOKENS_ONLY),
+    ours("--enable-scale-out", scale_out, to="the middleware serves /inference/v1/generate"),
 )

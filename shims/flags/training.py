@@ -30,7 +30,7 @@ FLAGS: tuple[Flag, ...] = (
     refuse("--sleep-preserve-parameter-names", "SGLang keeps all weights or none while it sleeps; leave it out"),
     refuse(
         "--weight-transfer-config",
-        "SGLang receives weights by another protocol: update them from disk (/reload_weights), or leave it out",
+        'SGLang receives weights by another protocol: give {"weight_dir": ...} to /update_weights, or leave it out',
     ),
     convert("--worker-cls", worker_cls, to="auto is accepted, a class refused: SGLang has its own workers"),
     refuse("--worker-extension-cls", CLASSES),

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import render_config
-from shims import caches, cli, facts, places, plan
+from shims import caches, cli, facts, places, plan, programs
 from shims.catalog import catalogs
 from shims.exceptions import CommandLineError
 from shims.facts import Facts
@@ -131,9 +131,9 @@ def test_without_a_volume_the_run_directory_has_them(make_plan: MakePlan) -> Non
 
 def test_the_middleware_looks_for_the_models_files_where_the_engine_puts_them(make_plan: MakePlan) -> None:
     where = Places(root="/c", architecture="gfx942", unwritable=EVERYWHERE)
-    command = render_config.middleware_command(make_plan("serve", "m", places=where))
+    command = programs.middleware_command(make_plan("serve", "m", places=where))
     assert "HF_HOME=/c/hf" in command[: command.index("middleware")]
-    plain = render_config.middleware_command(make_plan("serve", "m"))
+    plain = programs.middleware_command(make_plan("serve", "m"))
     assert not [word for word in plain if word.startswith(("HOME=", "HF_HOME="))]
 
 
@@ -186,6 +186,31 @@ def test_vllms_place_for_compiled_code_becomes_sglangs(world: Path) -> None:
     file.touch()
     missing = made({**env, "VLLM_CACHE_ROOT": f"{file}/below"}, world)
     assert "SGLANG_CACHE_DIR" not in missing.engines[0].env
+
+
+def test_every_compiler_writes_below_vllms_place_unless_it_was_given_its_own(make_plan: MakePlan) -> None:
+    where = Places(root="/kernels/.ours", architecture="gfx942", aiter="/aiter/jit")
+    env = {"VLLM_CACHE_ROOT": "/kernels", "TRITON_CACHE_DIR": "/mine"}
+    engine = make_plan("serve", "m", env=env, places=where).engines[0].env
+    base = f"/kernels/.ours/sglang-{VERSION}-gfx942"
+    assert {name: engine.get(name) for name in caches.COMPILED if name != "TRITON_CACHE_DIR"} == {
+        name: f"{base}/{caches.FOLDERS[name]}" for name in caches.COMPILED if name != "TRITON_CACHE_DIR"
+    }
+    assert engine["AITER_JIT_DIR"] == f"{base}/aiter"
+    assert "TRITON_CACHE_DIR" not in engine
+    assert "HF_HOME" not in engine
+
+
+def test_aiters_own_folder_is_left_for_vllms_place_only(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = world / "python/aiter"
+    (package / "jit").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(places, "gpu_architecture", lambda _: "gfx942")
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    env = {"HOME": str(volume(world / "home")), "VLLM_SHIM_ENGINE": "python3"}
+    assert "AITER_JIT_DIR" not in made(env, world).engines[0].env
+    moved = made({**env, "VLLM_CACHE_ROOT": str(volume(world / "kernels"))}, world).engines[0].env
+    assert moved["AITER_JIT_DIR"].startswith(f"{world}/kernels/")
 
 
 def test_below_sglangs_own_folder_nothing_more_is_set(world: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import render_config
 from shims import cli, environment
 from shims.catalog import catalogs
-from shims.environment import AREAS, TABLE, families
+from shims.environment import AREAS, EMPTIED, TABLE, families
 from shims.exceptions import Refused
 from shims.facts import Facts
 from shims.flags import waivers
@@ -347,6 +347,31 @@ def test_the_port_of_a_service_is_not_the_operators_own(make_plan: MakePlan) -> 
     engine = make_plan("serve", "m", "-tp", "2", "--nnodes", "2", "--node-rank", "0", env=env).engines[0]
     assert engine.env["SGLANG_PORT"] == "25000"
     assert "SGLANG_PORT" not in engine.unset
+
+
+@pytest.mark.parametrize("name", EMPTIED)
+def test_what_the_image_empties_is_not_set_for_the_engine_and_needs_no_line(name: str, make_plan: MakePlan) -> None:
+    made = make_plan("serve", "m", env={name: ""})
+    assert name in made.engines[0].unset
+    assert name not in {decision.name for decision in made.decisions}
+    asked = make_plan("serve", "m", env={name: "1"})
+    assert name not in asked.engines[0].unset
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "target"),
+    [
+        ("VLLM_ROCM_QUICK_REDUCE_QUANTIZATION", "INT4", EMPTIED[0]),
+        ("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1", EMPTIED[1]),
+    ],
+)
+def test_vllms_own_variable_fills_what_the_image_empties(
+    name: str, value: str, target: str, make_plan: MakePlan
+) -> None:
+    engine = make_plan("serve", "m", env={name: value, target: ""}).engines[0]
+    assert engine.env[target] == value
+    assert target not in engine.unset
+    assert target not in make_plan("serve", "m", env={name: value, target: "0"}).engines[0].env
 
 
 def test_json_in_a_variable_arrives_whole(make_plan: MakePlan) -> None:

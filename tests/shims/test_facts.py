@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shims import cli, facts
-from shims.__main__ import check
+from shims.checks import check
 from shims.exceptions import CommandLineError, StartError
 from shims.facts import Facts
 from tests.shims.test_caches import as_anybody, made, world  # noqa: F401 - a fixture
@@ -123,7 +123,9 @@ def test_a_model_below_a_folder_that_this_user_may_not_enter(world: Path) -> Non
 
     def start() -> None:
         chosen = made({"VLLM_SHIM_ENGINE": sys.executable}, world, "--model", "m", "--generation-config", "vllm")
-        chosen = replace(chosen, model=f"{world}/locked/model", front_door=False)
+        [engine] = chosen.engines
+        locked = replace(engine, model=f"{world}/locked/model")
+        chosen = replace(chosen, engines=(locked,), front_door=False)
         command = cli.parse([f"{world}/locked/model"])
         assert facts.gather(command, {"VLLM_SHIM_RUN_DIR": f"{world}/run"}).model_config == {}
         if os.geteuid() != 0:

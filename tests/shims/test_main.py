@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import shims.__main__
 from shims import cli, facts, front_door, plan
-from shims.__main__ import check, main, prepare
+from shims.__main__ import main, prepare
+from shims.checks import check
 from shims.exceptions import CommandLineError, StartError
 from shims.plan import Plan
 from tests.shims.test_caches import as_anybody, volume, world  # noqa: F401 - a fixture
@@ -153,3 +155,16 @@ def test_a_start_with_a_wrong_place_ends_in_one_line(
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 2
     assert all(line.startswith("vllm: error: ") for line in errors)
+
+
+def test_a_start_that_fails_is_left_in_the_termination_log_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where the container runtime has put one."""
+    words = tmp_path / "termination-log"
+    monkeypatch.setattr(shims.__main__, "TERMINATION_LOG", words)
+    monkeypatch.setenv("VLLM_SHIM_LOG", str(tmp_path / "shim.log"))
+    assert main(["serve", "m", "--no-such-flag"]) == 2
+    assert not words.exists()
+    words.touch()
+    assert main(["serve", "m", "--no-such-flag"]) == 2
+    assert words.read_text().startswith("vllm: error: ")
+    assert "--no-such-flag" in words.read_text()

@@ -96,7 +96,7 @@ def _leaves(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _shortest_prefix(name: str) -> str:
-    others = [spelling for spelling in FLAG_NAMES if spelling != name]
+    others = [spelling for spelling in (*FLAG_NAMES, "--help") if spelling != name]
     for end in range(3, len(name)):
         prefix = name[:end]
         if not prefix.endswith("-") and not any(other.startswith(prefix) for other in others):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,15 +14,21 @@ from shims.catalog import catalogs
 from shims.exceptions import Refused
 from shims.facts import Facts
 from shims.flags import AREAS, TABLE
+from tests.server import ROOT
 from tests.shims.conftest import MakePlan
 from tests.shims.flag_samples import every_sample
-
-DOES = ("same", "rename", "convert", "ours")
 
 
 def test_every_flag_of_vllms_catalog_has_one_record() -> None:
     records = [flag.name for area in AREAS for flag in area.FLAGS]
     assert sorted(records) == sorted(flag.name for flag in catalogs()[0].flags)
+
+
+def test_the_readme_counts_them_all() -> None:
+    [(count, version)] = re.findall(r"All (\d+) flags of vLLM ([\d.]+),", (ROOT / "README.md").read_text())
+    vllm = catalogs()[0]
+    assert int(count) == len(vllm.flags)
+    assert vllm.version.startswith(f"{version}.")
 
 
 def test_a_record_that_ignores_or_refuses_says_why() -> None:

@@ -194,13 +194,13 @@ def test_a_route_that_cannot_be_opened_is_known_before_the_engine_loads(path: st
 
 def test_no_model_at_all_serves_the_default_of_vllm_and_says_so(make_plan: MakePlan) -> None:
     made = make_plan("serve")
-    assert made.model == "Qwen/Qwen3-0.6B"
+    assert made.engines[0].model == "Qwen/Qwen3-0.6B"
     assert any("Qwen/Qwen3-0.6B" in warning for warning in made.warnings)
 
 
 def test_the_api_server_entry_ignores_a_positional_model_as_vllm_does(make_plan: MakePlan) -> None:
-    assert make_plan("api-server", "ignored", "--model", "m/x").model == "m/x"
-    assert make_plan("serve", "m/x", "--model", "ignored").model == "m/x"
+    assert make_plan("api-server", "ignored", "--model", "m/x").engines[0].model == "m/x"
+    assert make_plan("serve", "m/x", "--model", "ignored").engines[0].model == "m/x"
 
 
 @pytest.mark.parametrize(
@@ -356,6 +356,8 @@ def test_a_taken_public_port_ends_the_start(make_plan: MakePlan) -> None:
         ("VLLM_SHIM_STALL_SECONDS", "10m"),
         ("VLLM_SHIM_STALL_SECONDS", "-1"),
         ("VLLM_SHIM_STALL_SECONDS", "9"),
+        ("VLLM_SHIM_ACCESS_LOG", "true"),
+        ("VLLM_SHIM_DUMP_ERRORS", "yes"),
         ("VLLM_SHIM_STALL_SECONDS", "99999999"),
     ],
 )
@@ -387,7 +389,18 @@ def test_a_dead_engine_ends_the_container_in_kubernetes_only(
 ) -> None:
     chosen = make_plan("serve", "m", in_kubernetes=in_kubernetes).settings
     assert chosen.restart == policy
-    assert chosen.lame_duck_seconds + chosen.drain_seconds <= 30
+    assert chosen.stop_seconds < 30
+
+
+@pytest.mark.parametrize(
+    ("in_kubernetes", "seconds", "warned"), [(True, 15, False), (True, 20, True), (False, 20, False)]
+)
+def test_an_end_that_takes_longer_than_kubernetes_allows_is_said_at_the_start(
+    in_kubernetes: bool, seconds: int, warned: bool, make_plan: MakePlan
+) -> None:
+    made = make_plan("serve", "m", env={"VLLM_SHIM_DRAIN_SECONDS": str(seconds)}, in_kubernetes=in_kubernetes)
+    assert any("terminationGracePeriodSeconds" in warning for warning in made.warnings) == warned
+    assert f"all ends within {5 + seconds + 9} s" in report.text(made)
 
 
 def test_every_record_of_the_table_is_a_flag_of_vllm_and_every_target_a_flag_of_sglang() -> None:

@@ -106,7 +106,7 @@ def test_an_unknown_flag_that_may_have_taken_the_model_is_never_ignored(make_pla
     with pytest.raises(Refused, match="--no-such-flag"):
         make_plan("serve", "--no-such-flag", "m", env={"VLLM_SHIM_IGNORE_FLAGS": "--no-such-flag"})
     env = {"VLLM_SHIM_IGNORE_FLAGS": "--no-such-flag"}
-    assert make_plan("serve", "m", "--no-such-flag", "x", env=env).model == "m"
+    assert make_plan("serve", "m", "--no-such-flag", "x", env=env).engines[0].model == "m"
 
 
 @pytest.mark.parametrize(

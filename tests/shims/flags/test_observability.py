@@ -135,38 +135,26 @@ def test_a_format_of_logs_that_is_not_kept_is_said_aloud(words: list[str], make_
 
 
 @pytest.mark.parametrize(
-    ("words", "engine_args", "seconds"),
+    ("field", "words", "engine_args", "number"),
     [
-        ([], "", 300),
-        (["--watchdog-timeout", "900.5"], "", 901),
-        (["--watchdog-timeout", "900"], "--watchdog-timeout 60", 60),
-        (["--watchdog-config", '{"timeout": 60, "dump_dir": "/dumps"}'], "", 300),
-        (["--watchdog-timeout", "1e9"], "", 86400),
-        (["--watchdog-timeout", "inf"], "", 86400),
-        (["--watchdog-timeout", "nan"], "", 300),
-        (["--watchdog-timeout", "0"], "", 300),
+        ("watchdog_seconds", [], "", 300),
+        ("watchdog_seconds", ["--watchdog-timeout", "900.5"], "", 901),
+        ("watchdog_seconds", ["--watchdog-timeout", "900"], "--watchdog-timeout 60", 60),
+        ("watchdog_seconds", ["--watchdog-config", '{"timeout": 60, "dump_dir": "/dumps"}'], "", 300),
+        ("watchdog_seconds", ["--watchdog-timeout", "1e9"], "", 86400),
+        ("watchdog_seconds", ["--watchdog-timeout", "inf"], "", 86400),
+        ("watchdog_seconds", ["--watchdog-timeout", "nan"], "", 300),
+        ("watchdog_seconds", ["--watchdog-timeout", "0"], "", 300),
+        ("max_running", [], "", 0),
+        ("max_running", ["--max-num-seqs", "8"], "", 8),
+        ("max_running", ["--max-num-seqs", "8"], "--max-running-requests 5", 5),
     ],
 )
-def test_the_middleware_knows_how_long_sglang_waits_for_progress(
-    words: list[str], engine_args: str, seconds: int, make_plan: MakePlan
+def test_the_middleware_knows_what_sglang_runs_with_whoever_has_said_so(
+    field: str, words: list[str], engine_args: str, number: int, make_plan: MakePlan
 ) -> None:
     made = make_plan("serve", "m", *words, env={"VLLM_SHIM_ENGINE_ARGS": engine_args})
-    assert made.policy.watchdog_seconds == seconds
-
-
-@pytest.mark.parametrize(
-    ("words", "engine_args", "number"),
-    [
-        ([], "", 0),
-        (["--max-num-seqs", "8"], "", 8),
-        (["--max-num-seqs", "8"], "--max-running-requests 5", 5),
-    ],
-)
-def test_the_middleware_knows_how_many_requests_sglang_runs_at_once(
-    words: list[str], engine_args: str, number: int, make_plan: MakePlan
-) -> None:
-    made = make_plan("serve", "m", *words, env={"VLLM_SHIM_ENGINE_ARGS": engine_args})
-    assert made.policy.max_running == number
+    assert getattr(made.policy, field) == number
 
 
 def test_names_that_vllm_has_hidden_are_served_whether_asked_for_or_not(make_plan: MakePlan) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import render_config
 from middleware.policy import Policy
+from shims import programs
 from shims.exceptions import Refused
 from shims.flags.draft import Tls
 from shims.plan import Plan
@@ -77,8 +78,7 @@ def test_the_middleware_is_told(words: list[str], expected: dict[str, object], m
         (["--sse-keep-alive-interval", "-1"], "less than 0"),
         (["--grpc"], "HTTP only"),
         (["--grpc-port", "50051"], "HTTP only"),
-        (["--tokens-only"], "not served"),
-        (["--enable-scale-out"], "not served"),
+        (["--tokens-only"], "give --enable-scale-out"),
         (["--enable-per-request-metrics", "--disable-log-stats"], "vLLM refuses"),
         (["--ssl-keyfile", "/k"], "without --ssl-certfile"),
         (["--ssl-certfile", "/a\nb"], "line break"),
@@ -102,6 +102,15 @@ def test_what_guards_the_server_cannot_be_waived(words: list[str], make_plan: Ma
     env = {"VLLM_SHIM_UNSUPPORTED": "warn", "VLLM_SHIM_IGNORE_FLAGS": words[0]}
     with pytest.raises(Refused):
         make_plan("serve", "m", *words, env=env)
+
+
+@pytest.mark.parametrize(
+    ("words", "served"), [(["--enable-scale-out"], True), (["--no-enable-scale-out"], False), ([], False)]
+)
+def test_tokens_in_and_tokens_out_are_served_where_they_are_asked_for(
+    words: list[str], served: bool, make_plan: MakePlan
+) -> None:
+    assert make_plan("serve", "m", *words).policy.scale_out is served
 
 
 def test_the_effort_of_requests_without_thoughts_is_the_middlewares_to_ask_for(make_plan: MakePlan) -> None:
@@ -140,7 +149,7 @@ def test_sglang_must_count_what_it_had_in_its_cache(make_plan: MakePlan) -> None
 
 def test_a_unix_socket_takes_the_place_of_the_port(make_plan: MakePlan) -> None:
     made = make_plan("serve", "m", "--uds", "/run/v 1.sock", "--port", "9000", taken_ports=frozenset({9000}))
-    assert render_config.bind_addresses(made) == ["'unix@/run/v 1.sock'"]
+    assert programs.bind_addresses(made) == ["'unix@/run/v 1.sock'"]
     assert "not used, as in vLLM" in decision(made, "--port")[2]
     assert "    bind 'unix@/run/v 1.sock'\n" in render_config.render(made)["haproxy.cfg"]
 
@@ -206,17 +215,17 @@ def test_running_requests_have_so_long_from_sigterm_on(
     assert make_plan("serve", "m", *words, env=env, in_kubernetes=True).settings.drain_seconds == seconds
 
 
-def test_a_drain_of_no_seconds_cuts(make_plan: MakePlan) -> None:
+def test_a_drain_of_no_seconds_has_an_end(make_plan: MakePlan) -> None:
     """haproxy's USR1 with `hard-stop-after 0s` would wait for ever."""
     files = render_config.render(make_plan("serve", "m", "--shutdown-timeout", "0"))
-    assert "stopsignal=USR1" not in files["supervisord.conf"]
-    assert "stopsignal=USR1" in render_config.render(make_plan("serve", "m"))["supervisord.conf"]
+    assert "\ndrain_seconds=0\n" in files["supervisord.conf"]
+    assert "hard-stop-after 2s" in files["haproxy.cfg"]
 
 
 def test_a_worker_rank_has_sglang_alone_and_time_for_the_drain_of_rank_0(make_plan: MakePlan) -> None:
     made = replace(make_plan("serve", "m", in_kubernetes=True), front_door=False)
     files = render_config.render(made)
-    assert set(files) == {"supervisord.conf"}
+    assert set(files) == {"supervisord.conf", "plan.json"}
     text = files["supervisord.conf"]
     assert made.programs == ("sglang",)
     assert "[program:sglang]" in text
@@ -224,4 +233,4 @@ def test_a_worker_rank_has_sglang_alone_and_time_for_the_drain_of_rank_0(make_pl
     assert "haproxy]" not in text
     assert "\nworker_rank=yes\n" in text
     assert "ready_dir" not in text
-    assert "\nstopwaitsecs=28\n" in text
+    assert "\nstopwaitsecs=29\n" in text
