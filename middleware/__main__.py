@@ -7,20 +7,27 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from middleware.access_log import AccessLog
 from middleware.app import create_app
 from middleware.client import ClientProtocol
 from middleware.listen import BACKLOG, CannotListen, listening_socket
-from middleware.settings import SettingsError, read_settings
+from middleware.masking import Mask
+from middleware.mux.app import create_mux
+from middleware.mux.house import read_models
+from middleware.server import Server
+from middleware.settings import Settings, SettingsError, read_settings
 
 log = logging.getLogger("middleware")
 
-GRACE_SECONDS = 3
+# Below what supervision gives us: the rest is for the last words of answers that outlast it.
+GRACE_SECONDS = 2
 # Objects that are made before circles of them are looked for.
 GARBAGE = 20_000
 # Longer than haproxy keeps an idle connection, so that it never sends a request into one that we are closing.
@@ -35,14 +42,14 @@ def main() -> int:
     signal.signal(signal.SIGINT, _stop)
     try:
         settings = read_settings(sys.argv[1:], os.environ)
-        app = create_app(settings)
+        app = create_app(settings) if settings.models is None else _several(settings, settings.models)
         sock = listening_socket(settings)
     except SettingsError as exc:
         return _complain(exc, 2)
     except CannotListen as exc:
         return _complain(exc, 1)
     policy = settings.policy
-    ClientProtocol.log = AccessLog(policy.access_log_exclude)
+    ClientProtocol.log = AccessLog(policy.access_log_exclude, mask=Mask(settings.api_keys))
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -64,9 +71,15 @@ def main() -> int:
     gc.freeze()
     gc.set_threshold(GARBAGE)
     host, port = sock.getsockname()[:2]
-    log.info("listening on %s:%d for SGLang at %s", host, port, settings.upstream_url)
-    uvicorn.Server(config).run(sockets=[sock])
+    behind = settings.upstream_url if settings.models is None else f"the addresses in {settings.models}"
+    log.info("listening on %s:%d for SGLang at %s", host, port, behind)
+    Server(config).run(sockets=[sock])
     return 0
+
+
+def _several(settings: Settings, models: Path) -> ASGIApp:
+    """The shims write the specification beside supervisord's socket."""
+    return create_mux(settings, read_models(models), models.parent)
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:

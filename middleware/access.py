@@ -1,5 +1,5 @@
 """Who may call: vLLM's API keys, compared in constant time.
-Asked by `middleware.app` before anything else is looked at, so that without a key even a path's existence stays hidden.
+Asked by `middleware.front` before all else, so that without a key even a path's existence stays hidden.
 """
 
 import hashlib
@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Sequence
 
 from middleware.headers import Headers, header
-from middleware.routes import Access, Route
+from middleware.route import Access, Route
 
 # vLLM 0.33.0 guards whatever begins so, known or not.
 GUARDED = ("/v1", "/v2", "/inference", "/cohere")

@@ -54,7 +54,7 @@ class Adapters:
         old = adapters.put("noisy", adapters.fresh("noisy", "/new"))
     """
 
-    __slots__ = ("_adapters", "_changing", "_named", "_numbers", "_retired", "_waiting", "_work", "loading")
+    __slots__ = ("_adapters", "_changing", "_named", "_numbers", "_retired", "_waiting", "_work", "in_place", "loading")
 
     def __init__(self, paths: Mapping[str, str]) -> None:
         self._named = frozenset(paths)
@@ -67,6 +67,8 @@ class Adapters:
         self._waiting: dict[str, int] = {}
         self._work: set[asyncio.Future[None]] = set()
         self.loading = asyncio.Lock()
+        # Of /load_lora_adapter, by name and path: its clients ask again before it is done.
+        self.in_place: dict[tuple[str, str], asyncio.Future[None]] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._adapters

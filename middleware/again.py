@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from middleware.dialect.ids import ID, assigned
 from middleware.headers import Headers
 
 # What `middleware.answers` puts on every answer: the outer one has it already, or gets it.
@@ -32,6 +33,7 @@ def inner_scope(scope: Scope, path: str, body: bytes, headers: Iterable[tuple[by
         "headers": [*inner, (b"content-length", b"%d" % len(body))],
         "client": scope.get("client"),
         "server": scope.get("server"),
+        ID: assigned(scope),  # one request in all logs, however many it becomes
     }
 
 

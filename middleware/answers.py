@@ -1,5 +1,5 @@
 """What every answer's head carries besides the answer: who may read it in a browser (CORS), and the request's id.
-Used by `middleware.app` and `middleware.proxy`; after the head it is out of the way, so a chunk costs nothing.
+Used by `middleware.front` and `middleware.proxy`; after the head it is out of the way, so a chunk costs nothing.
 """
 
 import uuid

@@ -26,10 +26,16 @@ T = TypeVar("T")
 
 # Seconds for what no model is asked for. A tokenizer that takes longer hangs, and so would whoever waits for it.
 QUICK_SECONDS = 60.0
-QUICK = {"/tokenize": QUICK_SECONDS, "/detokenize": QUICK_SECONDS}
-
-# What its scheduler works for, of what is asked here: while it waits for one of these the engine is not idle.
-WORK = frozenset({"/v1/embeddings", "/v1/classify", "/v1/rerank", "/v1/score"})
+# SGLang's paths that are asked here: within how many seconds each must begin to answer, and whether its scheduler works
+# for it - while it waits for one of those the engine is not idle. Neither is said of any other.
+ASKED: dict[str, tuple[float | None, bool]] = {
+    "/tokenize": (QUICK_SECONDS, False),
+    "/detokenize": (QUICK_SECONDS, False),
+    "/v1/classify": (None, True),
+    "/v1/embeddings": (None, True),
+    "/v1/rerank": (None, True),
+    "/v1/score": (None, True),
+}
 
 # More than any answer that is honest: a request of BODY_LIMIT bytes, each of its tokens as a row of numbers.
 ANSWER_LIMIT = 1024 * 1024 * 1024
@@ -61,18 +67,19 @@ class Calls:
         exchange = Exchange(self._pool)
         headers = [(b"content-type", b"application/json")] if body else []
         head = request_head(method, path.encode(), self._pool.authority, headers, length=len(body))
+        within, work = ASKED.get(path, (None, False))
         works = False
         try:
             await exchange.open(head, body)
-            works = path in WORK
-            self._flow.active += works
-            answer = await exchange.answer(within=QUICK.get(path))
+            works = work
+            self._flow.begin(works)
+            answer = await exchange.answer(within=within)
             content = await whole(answer, ANSWER_LIMIT)
             if works and answer.status < 400:
                 self._flow.last = monotonic()
             return answer.status, content
         finally:
-            self._flow.active -= works
+            self._flow.end(works)
             exchange.close()
 
     async def value(self, path: str, body: object, kind: type[T]) -> T:

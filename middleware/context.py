@@ -19,6 +19,8 @@ from middleware.metrics.served import Metrics
 from middleware.model import Model
 from middleware.prompt.traits import Traits
 from middleware.settings import Settings
+from middleware.sleeping import Sleeping
+from middleware.weights.weights import Weights
 
 # No limit on connections: with httpx's hundred, a hundred slow scrapes would hold up a change of adapters.
 # SGLang closes what was idle for 5 s (SGLANG_TIMEOUT_KEEP_ALIVE), and so would httpx: who then sends first loses.
@@ -39,6 +41,8 @@ class Context:
     again: ASGIApp  # a request of ours through the table of routes, past the keys
     metrics: Metrics
     paths: Mapping[str, tuple[str, ...]]  # and their methods, for the documents
+    weights: Weights
+    sleeping: Sleeping
     render: Render | None = None
     traits: Callable[[], Traits] = Traits  # of the chat template, as far as it is known by now
 

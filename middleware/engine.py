@@ -56,20 +56,39 @@ class Engine:
     """Answers are made when the state changes, so that a probe costs no more than sending one.
 
     engine.refusal()   # None when requests are admitted, else the 503 to answer with
+    engine.pause("weights are replaced", admits=True)    # they are let in, and wait inside SGLang
     engine.health()    # 200 without a body while it is alive, or 503
     engine.readiness() # 200 without a body when requests are admitted, or 503
     engine.require_admission()
     """
 
-    __slots__ = ("_phase_began", "_refusal", "phase", "since", "stalled_seconds", "state", "why")
+    __slots__ = (
+        "_admits",
+        "_phase_began",
+        "_refusal",
+        "_starting",
+        "_withheld",
+        "phase",
+        "released",
+        "since",
+        "stalled_seconds",
+        "started",
+        "state",
+        "why",
+    )
 
     def __init__(self) -> None:
         self.state = State.LOADING
         self.since = time.time()  # of the last change of state
         self.phase: Phase | None = None  # of its start, as far as its log tells
+        self.started: float | None = None  # when a start that was seen ended in READY
+        self._starting = False
         self.stalled_seconds = 0.0  # without progress, once that is longer than SGLang's own watchdog allows
         self.why = ""
         self._phase_began = time.monotonic()
+        self._admits = False  # though it is paused
+        self._withheld = ""  # why nothing is let in although it lives
+        self.released: frozenset[str] = frozenset()  # what SGLang has given back of its memory, by its tags
         self._refusal: Response | None = None
         self.explain("it has not been asked yet")
 
@@ -90,8 +109,29 @@ class Engine:
         seconds = max(0.0, now - self.since)
         log.info("engine: %s -> %s (%s; after %.1f s)", self.state.value, state.value, why, seconds)
         self.state, self.since = state, now
+        self._admits &= state is State.PAUSED
+        if state is not State.ASLEEP:
+            self.released = frozenset()
+        if state is State.READY and self._starting:
+            self.started, self._starting = now, False
         self.explain(why)
         return True
+
+    def pause(self, why: str, *, admits: bool) -> None:
+        """Also of one that is paused already: who pauses last says whether requests are let in."""
+        self.become(State.PAUSED, why)
+        self._admits = admits
+        self._say()
+
+    def withhold(self, told: str) -> None:
+        """From now on requests are told this, whatever is paused and resumed, until it is called with nothing."""
+        self._withheld = told
+        self._say()
+
+    def asleep(self, released: frozenset[str]) -> None:
+        """Also of one that is asleep already: more of its memory is released, or less."""
+        self.become(State.ASLEEP, "it was put to sleep")
+        self.released = released
 
     def explain(self, why: str) -> None:
         """The same state, for another reason."""
@@ -105,6 +145,7 @@ class Engine:
             return
         before, began, now = self.phase, self._phase_began, time.monotonic()
         self.phase, self._phase_began = phase, now
+        self._starting |= phase is not None
         told = [f"{before.value} took {now - began:.1f} s"] if before else []
         told += [f"now {phase.value}"] if phase else []
         log.info("engine: %s", ", ".join(told))
@@ -112,6 +153,9 @@ class Engine:
 
     def _say(self) -> None:
         sentence, phase = SENTENCES.get(self.state), self.phase
+        if self._withheld and self.state in (State.READY, State.PAUSED):
+            self._refusal = error(503, self._withheld, headers={"retry-after": str(RETRY_SECONDS)})
+            return
         if sentence is None:
             self._refusal = None
             return
@@ -120,12 +164,13 @@ class Engine:
         self._refusal = error(503, sentence.format(why=self.why, phase=told), headers=headers)
 
     def refusal(self) -> Response | None:
-        return self._refusal
+        return None if self._admits and not self._withheld else self._refusal
 
     def require_admission(self) -> None:
         """Or Refused: no work for the engine now."""
-        if self._refusal is not None:
-            raise Refused(self._refusal, NOT_READY)
+        refusal = self.refusal()
+        if refusal is not None:
+            raise Refused(refusal, NOT_READY)
 
     def require_alive(self) -> None:
         """Or Refused: there is nobody to ask; a paused or sleeping engine can be asked what is no work."""
@@ -138,5 +183,5 @@ class Engine:
         return self._refusal
 
     def readiness(self) -> Response:
-        """For who routes by readiness: a paused engine must be let live, and be sent nothing."""
+        """For who routes by readiness: a paused engine must be let live, and be sent nothing, though it would wait."""
         return self._refusal or Response()

@@ -1,15 +1,34 @@
-"""What goes on between us and SGLang, in two numbers. Written by whoever sends the engine work (`middleware.proxy`,
-`relay` and `calls`), read by `middleware.stall` and the metrics.
+"""What goes on between us and SGLang, in a few numbers. Written by whoever sends the engine work (`middleware.proxy`,
+`relay` and `calls`) and by `control`, read by `middleware.stall`, the batch of chats and the metrics.
 """
+
+from middleware.fields.told import Told
 
 
 class Flow:
-    """flow.active += 1              # work is with the engine, all of its body, until `-= 1`
+    """sent = flow.begin(2, told)    # work is with the engine, all of its body, of so many choices
+    flow.end(sent, told)
     flow.last = time.monotonic()  # a byte of an answer came that is no error: those need no scheduler
     """
 
-    __slots__ = ("active", "last")
+    __slots__ = ("aborting", "aborts", "active", "last", "requests", "running")
 
     def __init__(self) -> None:
-        self.active = 0
+        self.active = 0  # choices
+        self.requests = 0
         self.last = 0.0
+        self.aborts = 0  # orders to abort all that SGLang has taken
+        self.aborting = 0  # that it is given just now
+        self.running: dict[int, Told] = {}  # what may be aborted by its name
+
+    def begin(self, choices: int, told: Told | None = None) -> int:
+        self.active += choices
+        self.requests += bool(choices)
+        if told is not None and told.rid:
+            self.running[id(told)] = told
+        return choices
+
+    def end(self, choices: int, told: Told | None = None) -> None:
+        self.active -= choices
+        self.requests -= bool(choices)
+        self.running.pop(id(told), None)

@@ -20,7 +20,10 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
+# haproxy's name for a request (`middleware.dialect.ids`).
+ASSIGNED_ID = b"x-shim-request-id"
 REQUEST_DROPS = HOP_BY_HOP | {
+    ASSIGNED_ID,
     # Keys are checked here. Clients of an open server send `Bearer None`, which SGLang would compare with its own key.
     b"authorization",
     # Written anew: the body may have been edited.
@@ -44,6 +47,7 @@ RESPONSE_DROPS = HOP_BY_HOP | {
     b"server",
 }
 RANK = b"x-data-parallel-rank"
+RANK_DIGITS = 9  # no server has more, and the scheduler's numbers are of 32 bits
 # Without a body whatever their headers say: uvicorn insists on as many bytes as a content-length promises.
 BODYLESS_STATUSES = frozenset({204, 304})
 
@@ -77,6 +81,12 @@ def request_head(
     if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
         raise ValueError("a line of a request's head holds the end of a line")
     return head
+
+
+def rank(headers: Headers) -> int | None:
+    """Of data parallelism, where a router has chosen one."""
+    value = (header(headers, RANK) or b"").strip()
+    return int(value) if value.isdigit() and len(value) <= RANK_DIGITS else None
 
 
 def _is_sense(name: bytes, value: bytes) -> bool:

@@ -20,14 +20,15 @@ def listening_socket(settings: Settings) -> socket.socket:
 
     uvicorn's own `--fd` takes the socket for a unix one and so leaves Nagle's delay on (0.54), hence the assertion.
     """
-    sock = _bound(settings.port) if settings.fd is None else _inherited(settings.fd)
+    sock = bound(settings.port) if settings.fd is None else _inherited(settings.fd)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY):
         raise CannotListen("TCP_NODELAY could not be set on the listening socket")
     return sock
 
 
-def _bound(port: int) -> socket.socket:
+def bound(port: int) -> socket.socket:
+    """On loopback; or CannotListen."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,5 +1,5 @@
 """How many requests are with the engine: counted from when they are let in to the last byte of their answer.
-Kept by `middleware.app` under --enable-server-load-tracking, told by /load.
+Kept by `middleware.front` under --enable-server-load-tracking, told by /load.
 """
 
 

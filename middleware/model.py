@@ -1,5 +1,5 @@
 """The model that is served: its names, its adapters, and what SGLang tells of it each time it becomes ready.
-Filled by `middleware.watch` before the engine counts as ready; asked by the endpoints and by `middleware.app`.
+Filled by `middleware.watch` before the engine counts as ready; asked by the endpoints and by `middleware.front`.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ class Model:
     __slots__ = (
         "_any_name",
         "_by_bytes",
+        "_experts_are_told",
         "_locator",
         "_named",
         "_path",
@@ -36,6 +37,7 @@ class Model:
         "_words",
         "adapters",
         "context_length",
+        "experts_per_token",
         "names",
         "path",
         "place",
@@ -61,9 +63,15 @@ class Model:
         self.place = ""
         self.tokenizer_path = ""
         self.context_length: int | None = None
+        self._experts_are_told = policy.routed_experts
+        self.experts_per_token = 0  # 0: not known
         self.tasks = self._task
         self._words: dict[int, str] | None = None
         self._by_bytes: dict[bytes, int] | None = None
+
+    def rename(self, names: tuple[str, ...]) -> None:
+        """By a reload of several models' specification."""
+        self._named = self.names = names
 
     def words(self) -> dict[int, str]:
         """The tokenizer's writing of each id, read once; it takes a while, and is not for the event loop."""
@@ -87,8 +95,10 @@ class Model:
     async def learn(self, cards: Sequence[Mapping[str, Any]], info: dict[str, Any]) -> None:
         """A card without a parent is the model's; SGLang has one name for it, and the settings may have more."""
         base = next((card for card in cards if card.get("parent") is None), {})
-        self.names = self._named or tuple(name for name in (base.get("id"),) if isinstance(name, str))
-        self.place = _text(info, "model_path") or _text(base, "root")
+        named, place = _text(base, "id"), _text(info, "model_path") or _text(base, "root")
+        # 0.5.23 calls the model by the folder that its weights were last loaded from: it is still the one that it was.
+        self.names = self._named or (self.names if named == place and self.names else (named,) if named else ())
+        self.place = await asyncio.to_thread(_home, place, _text(info, "tokenizer_path"))
         self.path = self._path or self.place
         self.tokenizer_path = _text(info, "tokenizer_path") or self.path
         length = base.get("max_model_len")
@@ -98,6 +108,8 @@ class Model:
             {_text(card, "id"): _text(card, "root") for card in cards if card.get("parent") is not None}
         )
         self.vocabulary = self._vocabulary or await asyncio.to_thread(self._vocabulary_of_files)
+        if self._experts_are_told:
+            self.experts_per_token = await asyncio.to_thread(self._experts_of_files)
 
     def _vocabulary_of_files(self) -> int:
         try:
@@ -106,12 +118,24 @@ class Model:
             log.warning("Token ids in requests are not held against the vocabulary, whose size is unknown: %s", failure)
             return 0
 
+    def _experts_of_files(self) -> int:
+        try:
+            return model_files.experts_per_token(self.folder())
+        except NotHere as failure:
+            log.warning("Routed experts are not told, because nobody knows how many there are: %s", failure)
+            return 0
+
     def serves(self, task: Task | None) -> bool:
         """Whether a route for this task exists; nothing is held back while nobody has said what the model is for."""
         return task is None or self.tasks is None or task in self.tasks
 
     def is_base(self, name: str) -> bool:
         return name in self.names
+
+    @property
+    def shadow(self) -> str:
+        """The name of the model under which an adapter answers, as prime-rl loads it; empty: none does."""
+        return next((name for name in self.names if name in self.adapters), "")
 
     def knows(self, name: str | None) -> bool:
         """As vLLM, for which no name is the model's."""
@@ -130,6 +154,12 @@ class Model:
     def adapter(self, name: str | None) -> str | None:
         """What SGLang calls the adapter that the name selects, which stays there for the request that asks."""
         return self.adapters.use(name)
+
+
+def _home(place: str, tokenizer: str) -> str:
+    """A folder of weights alone, as a trainer writes it, is no model's: the tokenizer's is the one of the start."""
+    weights_alone = bool(tokenizer) and Path(place).is_dir() and not Path(place, "config.json").is_file()
+    return tokenizer if weights_alone else place
 
 
 def _text(of: Mapping[str, Any], name: str) -> str:

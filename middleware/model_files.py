@@ -34,12 +34,21 @@ def read_text(folder: Path, name: str) -> str | None:
 
 def vocabulary_size(folder: Path) -> int:
     """Of the model, not of its tokenizer: an id beyond it ends the engine. Raises NotHere where it is not known."""
+    return _number(folder, "vocab_size")
+
+
+def experts_per_token(folder: Path) -> int:
+    """How many of them a layer asks for each token. The same."""
+    return _number(folder, "num_experts_per_tok")
+
+
+def _number(folder: Path, name: str) -> int:
     config = read_json(folder, "config.json")
     for part in (config, config.get("text_config"), config.get("llm_config")):
-        size = part.get("vocab_size") if isinstance(part, dict) else None
-        if isinstance(size, int):
-            return size
-    raise NotHere("config.json names no vocab_size.")
+        number = part.get(name) if isinstance(part, dict) else None
+        if isinstance(number, int):
+            return number
+    raise NotHere(f"config.json names no {name}.")
 
 
 def words(folder: Path) -> dict[int, str]:

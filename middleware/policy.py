@@ -29,7 +29,11 @@ class Policy:
     max_request_body_bytes: int = 0  # 0: no limit (vLLM's 32 MiB hold for its Rust front end alone)
     # Routes.
     dev_mode: bool = False  # VLLM_SERVER_DEV_MODE
+    rl: bool = False  # VLLM_SHIM_RL: what prime-rl adds to vLLM; on with dev_mode too
+    scale_out: bool = False  # --enable-scale-out: tokens in, tokens out; on with rl too
     runtime_lora: bool = False  # VLLM_ALLOW_RUNTIME_LORA_UPDATING
+    sleep_mode: bool = False  # SGLang has its --enable-memory-saver, of --enable-sleep-mode
+    weights_backup: bool = False  # and its --enable-weights-cpu-backup: what is released comes back as it was
     profiler: bool = False  # --profiler-config names one, or VLLM_TORCH_PROFILER_DIR is set
     documents: bool = True  # /docs, /redoc, /openapi.json
     response_store: bool = False  # VLLM_ENABLE_RESPONSES_API_STORE
@@ -54,6 +58,7 @@ class Policy:
     reasoning_parser: bool = False  # whether vLLM's command line names one
     deterministic: bool = False  # --enable-deterministic-inference: without it SGLang ignores seeds
     max_logprobs: int = 20  # -1: no limit
+    routed_experts: bool = False  # --enable-return-routed-experts
     max_stop_strings: int = 4
     max_n: int = 16384
     max_completion_prompts: int = 1024
@@ -82,6 +87,7 @@ class Policy:
     cache_config: Mapping[str, str] = field(default_factory=dict)  # labels of vllm:cache_config_info that flags say
     max_running: int = 0  # how many requests SGLang runs at once, of --max-num-seqs; 0: as many as it has room for
     watchdog_seconds: int = 300  # SGLang's --watchdog-timeout: without progress for longer the engine counts as stalled
+    errors_log: str = ""  # VLLM_SHIM_DUMP_ERRORS: the file that requests are written to that fail; empty: none
     stall_seconds: int = 0  # VLLM_SHIM_STALL_SECONDS: a stalled engine is ended after so long; 0: it is only reported
 
     def to_json(self) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """The byte path: a client's request goes to SGLang and SGLang's answer comes back, both as they arrive.
-A plain ASGI callable without objects of Starlette's; `middleware.app` calls it for every route that is forwarded.
+A plain ASGI callable without objects of Starlette's; `middleware.front` calls it for every route that is forwarded.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from middleware.answers import Answers
 from middleware.calls import failed, while_connected, whole
 from middleware.client import Client
-from middleware.dialect.ids import identify, renew
+from middleware.dialect.ids import assigned, identify, renew
 from middleware.dialect.reply import Whole, reply
 from middleware.dialect.room import fitted
 from middleware.dialect.voice import voice
@@ -23,15 +23,17 @@ from middleware.fields.draft import Draft
 from middleware.fields.edit import Editor
 from middleware.fields.told import Told
 from middleware.flow import Flow
-from middleware.headers import Headers, header, request_head, response_headers
+from middleware.headers import header, rank, request_head, response_headers
 from middleware.intake import BODY_LIMIT, ClientGone, announced, attend, first_piece, whole_body
+from middleware.masking import Mask
 from middleware.metrics import accounts
 from middleware.metrics.served import Metrics
 from middleware.model import Model
-from middleware.relay import STOPPING, Edits, relay
+from middleware.relay import Edits, ended_by, relay
 from middleware.repair.guards import require_json
-from middleware.routes import Route
+from middleware.route import Route
 from middleware.settings import Settings
+from middleware.target import Target
 from middleware.tasks import Task
 from middleware.upstream import Aborted, ConnectFailed, Connection, Exchange, Pool, UpstreamError
 
@@ -51,6 +53,7 @@ class Proxy:
         "_model",
         "_pool",
         "_prepare",
+        "_target",
         "_voice",
     )
 
@@ -72,6 +75,7 @@ class Proxy:
         self._prepare = prepare
         self._metrics = metrics
         self._model = model
+        self._target = Target(Mask(settings.api_keys))
         self._voice = voice(settings.policy, settings.served_model_names)
         self._editors = {
             route.path: Editor(route.body, settings.strip_params, settings.policy)
@@ -85,7 +89,7 @@ class Proxy:
         flow = self._metrics.flow if route.tracked else Flow()
         refusal = self._engine.refusal()
         if refusal is not None:
-            counts.refused.inc(NOT_READY, "503")
+            accounts.turned_away(counts, scope, NOT_READY, 503)
             await refusal(scope, receive, self._answers.dressed(scope, send))
             return
         exchange = Exchange(self._pool)
@@ -93,7 +97,7 @@ class Proxy:
         client = Client.of(scope)
         begun = False
         sent = 0
-        told = Told(route.answer)
+        told: Told | None = None
 
         async def begin(status: int, headers: list[tuple[bytes, bytes]]) -> None:
             nonlocal begun
@@ -103,24 +107,23 @@ class Proxy:
 
         try:
             more, draft = await self._open(exchange, scope, receive, route, here=client is not None and client.sent_all)
-            if draft is not None:
-                told = draft.told
+            told = draft.told if draft is not None else Told(route.answer)
             if not more:  # A slow upload is no work of the engine's.
-                flow.active += (sent := told.choices)
+                sent = flow.begin(told.choices, told)
             if client is not None and not more:
                 client.when_gone(exchange.abort)
             else:
                 attendant = asyncio.create_task(attend(receive, exchange, more=more))
             answer = await exchange.answer(within=route.within)
             if not sent:
-                flow.active += (sent := told.choices)
+                sent = flow.begin(told.choices, told)
             editing = self._reply(answer, scope, told)
             if isinstance(editing, Whole):
                 body = await whole(answer, editing.limit)
                 if draft is not None and editing.status == 400 and fitted(draft, body):
                     exchange.close()
                     renew(draft.told)
-                    answer = await self._send_again(exchange, scope, draft)
+                    answer = await self._send_again(exchange, scope, route, draft)
                     editing = self._reply(answer, scope, told)
                     body = await whole(answer, editing.limit) if isinstance(editing, Whole) else b""
             if isinstance(editing, Whole):
@@ -133,20 +136,19 @@ class Proxy:
                     await send({"type": "http.response.body", "body": body})
                 counts.overhead.observe(perf_counter() - there, "after")
                 if answer.status >= 400:
-                    accounts.objected(counts, answer.status, body)
+                    accounts.objected(counts, scope, answer.status, body)
                 else:
-                    accounts.answered(counts, told, self._model.context_length)
+                    accounts.answered(counts, scope, told, self._model.context_length)
             else:
                 await begin(answer.status, response_headers(answer.status, answer.headers))
-                broken = await relay(answer, send, editing, client, flow)
-                if broken is not None:
-                    counts.failed.inc(accounts.CUT_SHORT)
+                if await relay(answer, send, editing, client, flow, assigned(scope)):
+                    accounts.failed(counts, scope, accounts.CUT_SHORT)
                     if route.task is Task.GENERATE:
                         accounts.unanswered(counts, told)
                 elif answer.complete or told.ends:  # Who leaves behind the last token has had it all.
-                    accounts.answered(counts, told, self._model.context_length)
+                    accounts.answered(counts, scope, told, self._model.context_length)
         except Refused as refused:
-            accounts.refused(counts, refused)
+            accounts.refused(counts, scope, refused)
             await refused.response(scope, receive, self._answers.dressed(scope, send))
         except ClientGone:
             pass
@@ -156,24 +158,24 @@ class Proxy:
                 await late.response(scope, receive, self._answers.dressed(scope, send))
         except UpstreamError as failure:
             # A failure in the middle of an answer never gets here: `relay` has said what there was to say.
-            log.warning("%s %s: %s", scope["method"], route.path, failure)
-            counts.failed.inc(accounts.kind_of(failure))
+            log.warning("%s: %s %s: %s", assigned(scope), scope["method"], route.path, failure)
+            accounts.failed(counts, scope, accounts.kind_of(failure))
             if not isinstance(failure, ConnectFailed) and route.task is Task.GENERATE:
-                accounts.unanswered(counts, told)
+                accounts.unanswered(counts, told or Told())
             await failed(failure)(scope, receive, self._answers.dressed(scope, send))
         except Exception:
             # A fault of ours. Once an answer has begun there is nothing to add: uvicorn closes the connection.
-            log.exception("%s %s", scope["method"], route.path)
-            counts.faults.inc()
+            log.exception("%s: %s %s", assigned(scope), scope["method"], route.path)
+            accounts.fault(counts, scope)
             if not begun:
                 fault = error(500, "The middleware failed to forward this request.")
                 await fault(scope, receive, self._answers.dressed(scope, send))
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as order:
             # uvicorn cancels what outlives its grace; an answer that has begun was ended by `relay`.
             if not begun:
-                await unavailable(STOPPING, RETRY_SECONDS)(scope, receive, self._answers.dressed(scope, send))
+                await unavailable(ended_by(order), RETRY_SECONDS)(scope, receive, self._answers.dressed(scope, send))
         finally:
-            flow.active -= sent
+            flow.end(sent, told)
             if attendant is not None:
                 attendant.cancel()
             elif client is not None:
@@ -200,10 +202,10 @@ class Proxy:
             here_at = perf_counter()
             draft = editor.open(body, prepared=self._prepare is not None)
             accounts.settle_length(draft)
-            identify(draft.told, headers)
+            identify(draft.told, headers, assigned(scope), self._target.mask.finds)
             if self._prepare is not None and (work := self._prepare(draft)) is not None:
                 await while_connected(receive, work)
-            body = editor.close(draft)
+            body = editor.close(draft, rank(headers))
             length = len(body)
         elif self._limit and announced(headers, self._limit) is None:
             # Its size is known only when it is here.
@@ -217,7 +219,7 @@ class Proxy:
                 length = len(body)
         chunked = more and length is None
         told = draft.told if draft is not None else None
-        head = self._head(scope, headers, told, length=length, chunked=chunked)
+        head = self._head(scope, route, told, length=length, chunked=chunked)
         await exchange.open(head, body, head_only=scope["method"] == "HEAD", whole=not more, chunked=chunked)
         if draft is not None and editor is not None:
             counts = self._metrics.counts
@@ -226,19 +228,17 @@ class Proxy:
                 counts.rewritten.inc(rule, editor.table)
         return more, draft
 
-    async def _send_again(self, exchange: Exchange, scope: Scope, draft: Draft) -> Connection:
+    async def _send_again(self, exchange: Exchange, scope: Scope, route: Route, draft: Draft) -> Connection:
         body = Editor.close(draft)
-        await exchange.open(self._head(scope, scope["headers"], draft.told, length=len(body)), body)
+        await exchange.open(self._head(scope, route, draft.told, length=len(body)), body)
         return await exchange.answer()
 
     def _head(
-        self, scope: Scope, headers: Headers, told: Told | None, *, length: int | None, chunked: bool = False
+        self, scope: Scope, route: Route, told: Told | None, *, length: int | None, chunked: bool = False
     ) -> bytes:
-        query: bytes = scope["query_string"]
-        target: bytes = (told.target if told is not None else b"") or scope["raw_path"]
-        if query:
-            target = target + b"?" + query
-        return request_head(scope["method"], target, self._pool.authority, headers, length=length, chunked=chunked)
+        target = self._target.of(scope, route, told)
+        authority = self._pool.authority
+        return request_head(scope["method"], target, authority, scope["headers"], length=length, chunked=chunked)
 
 
 def _with_length(headers: list[tuple[bytes, bytes]], status: int, length: int) -> list[tuple[bytes, bytes]]:

@@ -4,7 +4,7 @@ Used by the endpoints that vLLM gives parameters instead of a body.
 
 from starlette.requests import Request
 
-from middleware.fields.kinds import BOOL, Errors, one_of, schema_error
+from middleware.fields.kinds import BOOL, INT, Errors, bounded, one_of, schema_error
 
 
 class Query:
@@ -26,6 +26,13 @@ class Query:
     def flag(self, name: str, default: bool = False) -> bool:
         value = BOOL.read(self._given.get(name, default), f"query.{name}", self._wrong)
         return value is True
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """What is wrong is the default until `done`."""
+        known = len(self._wrong)
+        given = self._given.get(name, default)
+        value = bounded(INT, least, most).read(given, f"query.{name}", self._wrong)
+        return value if len(self._wrong) == known else default
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         word = self._given.get(name, default)

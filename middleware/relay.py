@@ -12,6 +12,7 @@ from middleware.client import Client
 from middleware.dialect.ends import Passing
 from middleware.dialect.events import Events
 from middleware.errors import stream_end
+from middleware.errors_log import RECORD
 from middleware.flow import Flow
 from middleware.headers import header
 from middleware.upstream import Aborted, Connection, UpstreamError
@@ -25,10 +26,11 @@ CUT_SHORT = "The engine failed before the answer was finished. Please retry."
 
 
 async def relay(
-    answer: Connection, send: Send, events: Edits | None, client: Client | None, flow: Flow
-) -> UpstreamError | None:
-    """It ends whole, or with an error event, or cut off: then what SGLang did is returned."""
-    broken: UpstreamError | None = None
+    answer: Connection, send: Send, events: Edits | None, client: Client | None, flow: Flow, name: str
+) -> bool:
+    """It ends whole, or with an error event, or cut off. Whether it is SGLang that has failed. `name`: of the request,
+    for the log."""
+    broken = False
     pipe = _Pipe(answer, events, client, flow) if client is not None and client.takes_chunks else None
     data = b""
     try:
@@ -42,18 +44,20 @@ async def relay(
             if answer.complete:
                 end = data if events is None else data + events.finish()
                 await send({"type": "http.response.body", "body": end, "more_body": False})
-                return None
+                return False
             if data:
                 await send({"type": "http.response.body", "body": data, "more_body": True})
     except Aborted:
-        return None
+        return False
     except UpstreamError as failure:
-        log.warning("the answer was cut short: %s", failure)
-        broken = failure
+        log.warning("%s: the answer was cut short: %s", name, failure)
+        if (record := RECORD.get()) is not None:
+            record.cut_short = CUT_SHORT
+        broken = True
         last_words = stream_end(502, CUT_SHORT)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as order:
         data = b""  # Whether it was sent is not known.
-        last_words = stream_end(503, STOPPING)
+        last_words = stream_end(503, ended_by(order))
     if _is_open_stream(answer):
         if isinstance(events, Events):
             last_words = events.cut() + last_words
@@ -63,6 +67,17 @@ async def relay(
         await send({"type": "http.response.body", "body": last_words})
     # Anything else is left unfinished, and uvicorn closes the connection: nobody takes a part for the whole.
     return broken
+
+
+class Why(str):
+    """What is said to the client of an answer that is cancelled for it; uvicorn's own words are not for clients."""
+
+    __slots__ = ()
+
+
+def ended_by(order: asyncio.CancelledError) -> str:
+    """Who cancels an answer for another reason than that we stop says so."""
+    return next((why for why in order.args if isinstance(why, Why)), STOPPING)
 
 
 class _Pipe:

@@ -1,5 +1,5 @@
 """--root-path: the prefix that a proxy in front may leave on a path, taken off before anything looks at it.
-Called by `middleware.app` for every request; keys, routes and SGLang see the path that remains.
+Called by `middleware.front` for every request; keys, routes and SGLang see the path that remains.
 """
 
 from urllib.parse import quote, unquote_to_bytes

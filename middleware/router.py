@@ -1,11 +1,11 @@
 """Finds a path in the table of routes: one look in a dict, then the few paths with a parameter.
-Used by `middleware.app` for every request.
+Used by `middleware.front` for every request.
 """
 
 import re
 from collections.abc import Iterable
 
-from middleware.routes import Route
+from middleware.route import Route
 
 _PARAMETER = re.compile(r"\{\w+(:path)?\}")
 

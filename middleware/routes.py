@@ -2,14 +2,14 @@
 Walked by `middleware.router` for every request and by `middleware.app` once, to build the endpoints of our own.
 """
 
-import enum
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 from middleware.admin import opened
 from middleware.calls import QUICK_SECONDS
 from middleware.context import Endpoint
+from middleware.endpoints.abort import abort_inference, abort_requests
 from middleware.endpoints.adapters import load_adapter, register_adapter, unload_adapter, unregister_adapter
+from middleware.endpoints.adapters_in_place import load_adapter_in_place
 from middleware.endpoints.batch import chat_batch
 from middleware.endpoints.cache import reset_mm_cache, reset_prefix_cache
 from middleware.endpoints.classify import classify
@@ -22,77 +22,60 @@ from middleware.endpoints.load import load
 from middleware.endpoints.messages import count_tokens, messages
 from middleware.endpoints.metrics import metrics
 from middleware.endpoints.models import models
+from middleware.endpoints.pause import is_paused, pause, resume
 from middleware.endpoints.profile import start_profile, stop_profile
-from middleware.endpoints.refusals import not_served, scale_out
+from middleware.endpoints.refusals import not_served, rendered_apart, scale_out
 from middleware.endpoints.responses import create_response, no_response
+from middleware.endpoints.rpc import collective_rpc, liveness
 from middleware.endpoints.score import rerank, score
 from middleware.endpoints.server_info import get_world_size, server_info, sglang_server_info
-from middleware.endpoints.state import is_paused, is_scaling, is_sleeping, kv_event_sources
+from middleware.endpoints.sleep import is_sleeping, release_kv_cache_memory, sleep, wake_up
+from middleware.endpoints.state import is_scaling, kv_event_sources
 from middleware.endpoints.tokenize import detokenize, tokenize, tokenizer_info
+from middleware.endpoints.transfer import init_broadcaster, shutdown_weight_transfer_engine, weight_transfer
 from middleware.endpoints.version import version
-from middleware.fields.chat import CHAT
+from middleware.endpoints.weights import (
+    reload_weights,
+    update_weight_version,
+    update_weights,
+    weight_checker,
+    weight_info,
+)
+from middleware.fields.chat import CHAT, CHAT_TOKENS
 from middleware.fields.completions import COMPLETIONS
 from middleware.fields.native import ENCODE, NATIVE
 from middleware.fields.ollama import OLLAMA
 from middleware.fields.others import DECISIONS, DETOKENIZE, TOKENIZE
 from middleware.fields.parsing import CALLS_PARSED, REASONING_PARSED
-from middleware.fields.record import Table
 from middleware.fields.responses import STORED
+from middleware.fields.tokens_in import TOKENS_IN
 from middleware.fields.told import Kind
 from middleware.fields.vertex import VERTEX
-from middleware.policy import Policy
+from middleware.route import (
+    DELETE,
+    DEV,
+    DOCUMENTS,
+    GET,
+    KEY,
+    NO_SCALE_OUT,
+    NO_STORE,
+    OPEN,
+    POST,
+    PROFILER,
+    RL,
+    RL_ALONE,
+    RUNTIME_LORA,
+    SCALE_OUT,
+    STORE,
+    TOKENIZER_INFO,
+    TRAINER,
+    Route,
+)
 from middleware.settings import Settings
 from middleware.tasks import Task
 
-GET = ("GET",)
-POST = ("POST",)
-DELETE = ("DELETE",)
-
-
-class Access(enum.Enum):
-    OPEN = "open"
-    KEY = "key"
-
-
-OPEN = Access.OPEN
-KEY = Access.KEY
-When = Callable[[Policy], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """With `ours` it is answered here, with `body` the JSON in it is looked at, with neither it goes on as it came.
-
-    What is `tracked` is work for the engine, and counts for /load. Without the `task` the route does not exist, nor
-    where `when` says no.
-    """
-
-    path: str
-    methods: tuple[str, ...]
-    access: Access
-    body: Table | None = None
-    ours: Endpoint | None = None
-    tracked: bool = False
-    task: Task | None = None
-    # Seconds in which SGLang must begin to answer; a generation has all the time it takes.
-    within: float | None = None
-    when: When | None = None
-    # How the answer is told of a request that goes on as it came; a `body` says it of its own.
-    answer: Kind = Kind.OTHER
-
-
-def _when(flag: When) -> When:
-    """Gives a lambda its type, so that mypy knows the policy's flags."""
-    return flag
-
-
-DEV = _when(lambda policy: policy.dev_mode)  # VLLM_SERVER_DEV_MODE=1
-RUNTIME_LORA = _when(lambda policy: policy.runtime_lora)  # VLLM_ALLOW_RUNTIME_LORA_UPDATING=1
-PROFILER = _when(lambda policy: policy.profiler)  # --profiler-config with a profiler
-DOCUMENTS = _when(lambda policy: policy.documents)  # without --disable-fastapi-docs
-STORE = _when(lambda policy: policy.response_store)  # VLLM_ENABLE_RESPONSES_API_STORE=1
-NO_STORE = _when(lambda policy: not policy.response_store)
-TOKENIZER_INFO = _when(lambda policy: policy.tokenizer_info)  # --enable-tokenizer-info-endpoint
+# What a stored response is asked for with.
+OF_A_RESPONSE = frozenset({"stream", "starting_after", "include", "include[]"})
 GENERATE, TRANSCRIBE = Task.GENERATE, Task.TRANSCRIBE
 POOL, EMBED, CLASSIFY, SCORE = Task.POOL, Task.EMBED, Task.CLASSIFY, Task.SCORE
 
@@ -114,11 +97,12 @@ ROUTES: tuple[Route, ...] = (
     Route("/redoc", ("GET", "HEAD"), OPEN, ours=redoc, when=DOCUMENTS),
     # Text from text. Fields are decided one by one.
     Route("/v1/chat/completions", POST, KEY, body=CHAT, tracked=True, task=GENERATE),
+    Route("/v1/chat/completions/tokens", POST, KEY, body=CHAT_TOKENS, tracked=True, task=GENERATE, when=RL),
     Route("/v1/chat/completions/batch", POST, KEY, ours=chat_batch, tracked=True, task=GENERATE),
     Route("/v1/completions", POST, KEY, body=COMPLETIONS, tracked=True, task=GENERATE),
     Route("/v1/responses", POST, KEY, body=STORED, tracked=True, task=GENERATE, when=STORE),
     Route("/v1/responses", POST, KEY, ours=create_response, tracked=True, task=GENERATE, when=NO_STORE),
-    Route("/v1/responses/{id}", GET, KEY, tracked=True, task=GENERATE, when=STORE),
+    Route("/v1/responses/{id}", GET, KEY, tracked=True, task=GENERATE, when=STORE, query=OF_A_RESPONSE),
     Route("/v1/responses/{id}", GET, KEY, ours=no_response, tracked=True, task=GENERATE, when=NO_STORE),
     Route("/v1/responses/{id}/cancel", POST, KEY, tracked=True, task=GENERATE, when=STORE),
     Route("/v1/responses/{id}/cancel", POST, KEY, ours=no_response, tracked=True, task=GENERATE, when=NO_STORE),
@@ -156,39 +140,53 @@ ROUTES: tuple[Route, ...] = (
     # More ranks, or fewer: SGLang's are those of its start.
     Route("/scale_elastic_ep", POST, OPEN, ours=not_served, task=GENERATE),
     Route("/is_scaling_elastic_ep", POST, OPEN, ours=is_scaling, task=GENERATE),
-    # Rendering and generating apart: as vLLM without --enable-scale-out.
-    Route("/v1/chat/completions/render", POST, KEY, ours=scale_out, task=GENERATE),
-    Route("/v1/completions/render", POST, KEY, ours=scale_out, task=GENERATE),
-    Route("/v1/messages/render", POST, KEY, ours=scale_out, task=GENERATE),
-    Route("/v1/responses/render", POST, KEY, ours=scale_out, task=GENERATE),
-    Route("/v1/chat/completions/derender", POST, KEY, ours=scale_out, task=GENERATE),
-    Route("/v1/completions/derender", POST, KEY, ours=scale_out, task=GENERATE),
-    Route("/inference/v1/generate", POST, KEY, ours=scale_out, task=GENERATE),
-    Route("/inference/v1/abort_requests", POST, KEY, ours=scale_out, task=GENERATE),
+    # Rendering and generating apart: as vLLM without --enable-scale-out, or the half that has token ids.
+    Route("/v1/chat/completions/render", POST, KEY, ours=scale_out, task=GENERATE, when=NO_SCALE_OUT),
+    Route("/v1/completions/render", POST, KEY, ours=scale_out, task=GENERATE, when=NO_SCALE_OUT),
+    Route("/v1/messages/render", POST, KEY, ours=scale_out, task=GENERATE, when=NO_SCALE_OUT),
+    Route("/v1/responses/render", POST, KEY, ours=scale_out, task=GENERATE, when=NO_SCALE_OUT),
+    Route("/v1/chat/completions/derender", POST, KEY, ours=scale_out, task=GENERATE, when=NO_SCALE_OUT),
+    Route("/v1/completions/derender", POST, KEY, ours=scale_out, task=GENERATE, when=NO_SCALE_OUT),
+    Route("/inference/v1/generate", POST, KEY, ours=scale_out, task=GENERATE, when=NO_SCALE_OUT),
+    Route("/inference/v1/abort_requests", POST, KEY, ours=scale_out, task=GENERATE, when=NO_SCALE_OUT),
+    Route("/inference/v1/generate", POST, KEY, body=TOKENS_IN, tracked=True, task=GENERATE, when=SCALE_OUT),
+    Route("/inference/v1/abort_requests", POST, KEY, ours=abort_inference, task=GENERATE, when=SCALE_OUT),
+    Route("/v1/chat/completions/render", POST, KEY, ours=rendered_apart, task=GENERATE, when=SCALE_OUT),
+    Route("/v1/completions/render", POST, KEY, ours=rendered_apart, task=GENERATE, when=SCALE_OUT),
+    Route("/v1/messages/render", POST, KEY, ours=rendered_apart, task=GENERATE, when=SCALE_OUT),
+    Route("/v1/responses/render", POST, KEY, ours=rendered_apart, task=GENERATE, when=SCALE_OUT),
+    Route("/v1/chat/completions/derender", POST, KEY, ours=rendered_apart, task=GENERATE, when=SCALE_OUT),
+    Route("/v1/completions/derender", POST, KEY, ours=rendered_apart, task=GENERATE, when=SCALE_OUT),
     # Development.
-    Route("/server_info", GET, OPEN, ours=server_info, when=DEV),
-    Route("/reset_prefix_cache", POST, OPEN, ours=reset_prefix_cache, when=DEV),
     Route("/reset_mm_cache", POST, OPEN, ours=reset_mm_cache, when=DEV),
     Route("/reset_encoder_cache", POST, OPEN, ours=not_served, when=DEV),
-    Route("/collective_rpc", POST, OPEN, ours=not_served, when=DEV),
-    Route("/get_world_size", GET, OPEN, ours=get_world_size, when=DEV),
     Route("/is_sleeping", GET, OPEN, ours=is_sleeping, when=DEV),
-    Route("/is_paused", GET, OPEN, ours=is_paused, when=DEV),
-    Route("/sleep", POST, OPEN, ours=not_served, when=DEV),
-    Route("/wake_up", POST, OPEN, ours=not_served, when=DEV),
-    Route("/release_kv_cache_memory", POST, OPEN, ours=not_served, when=DEV),
-    Route("/pause", POST, OPEN, ours=not_served, when=DEV),
-    Route("/resume", POST, OPEN, ours=not_served, when=DEV),
-    Route("/abort_requests", POST, OPEN, ours=not_served, when=DEV),
-    Route("/init_weight_transfer_engine", POST, OPEN, ours=not_served, when=DEV),
-    Route("/shutdown_weight_transfer_engine", POST, OPEN, ours=not_served, when=DEV),
-    Route("/start_weight_update", POST, OPEN, ours=not_served, when=DEV),
-    Route("/start_draft_weight_update", POST, OPEN, ours=not_served, when=DEV),
-    Route("/update_weights", POST, OPEN, ours=not_served, when=DEV),
-    Route("/finish_weight_update", POST, OPEN, ours=not_served, when=DEV),
-    Route("/update_weight_version", POST, OPEN, ours=not_served, when=DEV),
-    Route("/weight_info", GET, OPEN, ours=not_served, when=DEV),
-    Route("/weight_checker", POST, OPEN, ours=not_served, when=DEV),
+    Route("/sleep", POST, OPEN, ours=sleep, when=DEV),
+    Route("/wake_up", POST, OPEN, ours=wake_up, when=DEV),
+    Route("/release_kv_cache_memory", POST, OPEN, ours=release_kv_cache_memory, when=DEV),
+    Route("/abort_requests", POST, OPEN, ours=abort_requests, when=DEV),
+    Route("/abort_requests", POST, KEY, ours=abort_requests, when=RL_ALONE),
+    # Training: of vLLM's development server, and what prime-rl adds to it.
+    Route("/pause", POST, TRAINER, ours=pause, when=RL),
+    Route("/resume", POST, TRAINER, ours=resume, when=RL),
+    Route("/is_paused", GET, TRAINER, ours=is_paused, when=RL),
+    Route("/update_weights", POST, TRAINER, ours=update_weights, when=RL),
+    Route("/update_weight_version", POST, TRAINER, ours=update_weight_version, when=RL),
+    Route("/weight_info", GET, TRAINER, ours=weight_info, when=RL),
+    Route("/weight_checker", POST, TRAINER, ours=weight_checker, when=RL),
+    Route("/init_weight_transfer_engine", POST, TRAINER, ours=weight_transfer, when=RL),
+    Route("/shutdown_weight_transfer_engine", POST, TRAINER, ours=shutdown_weight_transfer_engine, when=RL),
+    Route("/start_weight_update", POST, TRAINER, ours=weight_transfer, when=RL),
+    Route("/start_draft_weight_update", POST, TRAINER, ours=weight_transfer, when=RL),
+    Route("/finish_weight_update", POST, TRAINER, ours=weight_transfer, when=RL),
+    Route("/get_world_size", GET, TRAINER, ours=get_world_size, when=RL),
+    Route("/server_info", GET, TRAINER, ours=server_info, when=RL),
+    Route("/reset_prefix_cache", POST, TRAINER, ours=reset_prefix_cache, when=RL),
+    Route("/collective_rpc", POST, TRAINER, ours=collective_rpc, when=RL),
+    Route("/reload_weights", POST, TRAINER, ours=reload_weights, when=RL),
+    Route("/init_broadcaster", POST, TRAINER, ours=init_broadcaster, when=RL),
+    Route("/load_lora_adapter", POST, TRAINER, ours=load_adapter_in_place, when=RL),
+    Route("/liveness", GET, TRAINER, ours=liveness, when=RL),
     # SGLang's own ways to generate.
     Route("/generate", ("POST", "PUT"), KEY, body=NATIVE, tracked=True, task=GENERATE),
     Route("/encode", ("POST", "PUT"), KEY, body=ENCODE, tracked=True, task=POOL),
@@ -210,9 +208,11 @@ TOLD_BY_US: dict[str, Endpoint] = {"/server_info": sglang_server_info, "/get_ser
 def routes(settings: Settings) -> tuple[Route, ...]:
     """The table for this server: without what is switched off, and with what the operator has opened instead."""
     added = tuple(
-        Route(admin.path, admin.methods, KEY, ours=TOLD_BY_US.get(admin.path), answer=Kind.NATIVE)
+        Route(admin.path, admin.methods, KEY, ours=TOLD_BY_US.get(admin.path), answer=Kind.NATIVE, query=None)
         for admin in opened(settings.expose_routes)
     )
     taken = {route.path for route in added}
+    trainer = OPEN if settings.policy.dev_mode else KEY
     there = (route for route in ROUTES if route.when is None or route.when(settings.policy))
-    return tuple(route for route in there if route.path not in taken) + added
+    found = (route for route in there if route.path not in taken)
+    return tuple(replace(route, access=trainer) if route.access is TRAINER else route for route in found) + added

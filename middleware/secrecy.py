@@ -13,7 +13,7 @@ REDACTED = "<redacted>"
 # Words of a name, so that --tokenizer is none; what has no other meaning counts inside a word too, as in `apikey`.
 _SECRET = re.compile(
     r"api-?key|secret|passw(?:or)?d|passphrase|credential|otlp-(?:\w+-)*headers$"
-    r"|(?:^|-)(?:key|token|pass|auth|authorization)s?(?:$|-)",
+    r"|(?:^|-)(?:key|token|pass|auth|authorization|sig|signature)s?(?:$|-)",
     re.IGNORECASE,
 )
 # Files, numbers of tokens and the special tokens of a vocabulary. A bare `tokens` may well be a list of secrets.

@@ -29,16 +29,30 @@ class Settings:
     fd: int | None = None
     ready_file: Path | None = None
     engine_log: Path | None = None
+    control_socket: Path | None = None
     served_model_names: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     strip_params: frozenset[str] = frozenset()
     expose_routes: tuple[str, ...] = ()
     policy: Policy = field(default_factory=Policy)
+    upstream_seconds: float = 0.0  # until the head of an answer that takes its time; 0: no limit
+    page_port: int = 0  # of the page for people, on loopback; 0: none
+    models: Path | None = None  # several: their specification, in the place of the upstream and the names
 
     @property
     def stalled_file(self) -> Path | None:
         """Where supervision looks for the word that the engine is to be ended."""
         return self.ready_file and self.ready_file.with_name(f"{self.ready_file.name}.stalled")
+
+    @property
+    def asleep_file(self) -> Path | None:
+        """Where we leave word for the next of us what SGLang has released."""
+        return self.ready_file and self.ready_file.with_name(f"{self.ready_file.name}.asleep")
+
+    @property
+    def paused_file(self) -> Path | None:
+        """Where we leave word for the next of us why SGLang is paused."""
+        return self.ready_file and self.ready_file.with_name(f"{self.ready_file.name}.paused")
 
     @property
     def upstream_url(self) -> str:
@@ -55,9 +69,11 @@ def read_settings(argv: Sequence[str], environ: MutableMapping[str, str]) -> Set
     """Reads both, and takes the keys out of the environment: nothing that we start or print may inherit them."""
     keys = environ.pop(API_KEYS, "")
     options = _parser().parse_args(argv)
+    if (options.models is None) == (options.upstream is None):
+        raise SettingsError("--upstream must say where SGLang is, or --models which models there are: one of the two")
     if options.port is None and options.fd is None:
         raise SettingsError("--port or --fd must say where to listen")
-    host, port = _upstream(options.upstream)
+    host, port = _upstream(options.upstream) if options.upstream is not None else ("127.0.0.1", 0)
     return Settings(
         upstream_host=host,
         upstream_port=port,
@@ -65,11 +81,14 @@ def read_settings(argv: Sequence[str], environ: MutableMapping[str, str]) -> Set
         fd=options.fd,
         ready_file=options.ready_file,
         engine_log=options.engine_log,
+        control_socket=options.control_socket,
         served_model_names=tuple(options.served_model_name),
         api_keys=_api_keys(keys),
         strip_params=frozenset(_words(environ.get(STRIP_PARAMS, ""))),
         expose_routes=exposed_routes(environ),
-        policy=_policy(options.policy),
+        policy=read_policy(options.policy),
+        page_port=options.page_port,
+        models=options.models,
     )
 
 
@@ -82,17 +101,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="middleware", allow_abbrev=False, description="vLLM's HTTP API over SGLang.", epilog=also)
     parser.add_argument("--port", type=_port, metavar="P", help="listen on 127.0.0.1:P")
     parser.add_argument("--fd", type=int, metavar="N", help="listen on this inherited socket instead")
-    parser.add_argument("--upstream", required=True, metavar="URL", help="where SGLang is: http://127.0.0.1:Q")
+    parser.add_argument("--upstream", metavar="URL", help="where SGLang is: http://127.0.0.1:Q")
+    parser.add_argument("--models", type=Path, metavar="PATH", help="several models: what they are, as JSON")
     parser.add_argument("--served-model-name", nargs="*", default=[], metavar="NAME", help="names of the model")
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="written each time the engine becomes ready")
     parser.add_argument(
         "--engine-log", type=Path, metavar="PATH", help="SGLang's log: tells how far its start has come"
     )
+    parser.add_argument("--control-socket", type=Path, metavar="PATH", help="where this user alone may ask how we are")
+    parser.add_argument("--page-port", type=_port, default=0, metavar="P", help="a page for people on 127.0.0.1:P")
     parser.add_argument("--policy", type=Path, metavar="PATH", help="what vLLM's flags ask of the API, a JSON object")
     return parser
 
 
-def _policy(path: Path | None) -> Policy:
+def read_policy(path: Path | None) -> Policy:
     if path is None:
         return Policy()
     try:

@@ -6,14 +6,13 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from middleware.calls import Calls
 from middleware.engine import Engine, State
 from middleware.flow import Flow
 from middleware.metrics.exposition import read
+from middleware.metrics.scrape import Fetch
 from middleware.policy import Policy
 from middleware.upstream import ConnectFailed, UpstreamError
 from middleware.watch import leave_word
@@ -57,15 +56,8 @@ def counters(content: bytes) -> Counters | None:
     return Counters(int(work), progress) if math.isfinite(work + progress) else None
 
 
-def scraping(calls: Calls) -> Callable[[], Awaitable[bytes]]:
-    async def scrape() -> bytes:
-        return (await calls.fetch("GET", "/metrics"))[1]
-
-    return scrape
-
-
 class Stall:
-    """`scrape` is SGLang's /metrics: ConnectFailed if nobody is there, any other failure means that it hangs.
+    """`fetch` is SGLang's /metrics: ConnectFailed if nobody is there, any other failure means that it hangs.
 
     `ready` is the file that tells one life of the engine from the next, `word` is where supervision looks; `run` never
     ends by itself.
@@ -74,13 +66,13 @@ class Stall:
     __slots__ = (
         "_again",
         "_engine",
+        "_fetch",
         "_flow",
         "_known",
         "_life",
         "_limit",
         "_policy",
         "_ready",
-        "_scrape",
         "_silent_since",
         "_told",
         "_word",
@@ -90,14 +82,14 @@ class Stall:
         self,
         engine: Engine,
         flow: Flow,
-        scrape: Callable[[], Awaitable[bytes]],
+        fetch: Fetch,
         policy: Policy,
         ready: Path | None,
         word: Path | None,
     ) -> None:
         self._engine = engine
         self._flow = flow
-        self._scrape = scrape
+        self._fetch = fetch
         self._policy = policy
         self._ready = ready
         self._word = word
@@ -166,7 +158,7 @@ class Stall:
     async def _still_silent(self, now: float) -> bool:
         try:
             async with asyncio.timeout(SCRAPE_SECONDS):
-                text = await self._scrape()
+                _, text = await self._fetch()  # An error tells no counters.
         except ConnectFailed:
             self._over("nobody is there")
             return False

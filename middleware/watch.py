@@ -3,6 +3,7 @@ Started by the application; with `--ready-file` it also leaves word for supervis
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -18,6 +19,7 @@ from middleware.engine import Engine, State
 from middleware.model import Model
 from middleware.phases import EngineLog
 from middleware.upstream import UpstreamError
+from middleware.weights.pause import Pause
 
 log = logging.getLogger("middleware.watch")
 
@@ -25,7 +27,13 @@ INTERVAL_SECONDS = 0.25
 # A busy engine is slow, not dead: while its connection stands, this is how long it may take to say so.
 PATIENCE_SECONDS = 10.0
 
+LOST_SHADOW = (
+    "The engine was started again and has lost the adapter that answered under the model's name. Requests are refused"
+    " until POST /load_lora_adapter, /update_weights or /reload_weights."
+)
 _WAITING = frozenset({State.LOADING, State.GONE})
+# A /health of SGLang's that generates waits for 20 s of a pause, says 503, and leaves /ready at 503 for good (0.5.23).
+_HELD = frozenset({State.PAUSED, State.ASLEEP})
 
 
 class _Models(msgspec.Struct):
@@ -35,7 +43,18 @@ class _Models(msgspec.Struct):
 class Watcher:
     """`run` never ends by itself: a poll that goes wrong as nobody expected is logged, and the next one comes."""
 
-    __slots__ = ("_calls", "_engine", "_log", "_model", "_ready_file", "_warm")
+    __slots__ = (
+        "_calls",
+        "_engine",
+        "_log",
+        "_model",
+        "_owes_word",
+        "_pause",
+        "_ready_file",
+        "_restore",
+        "_slept",
+        "_warm",
+    )
 
     def __init__(
         self,
@@ -45,12 +64,19 @@ class Watcher:
         model: Model | None = None,
         warm: Callable[[], Awaitable[None]] | None = None,
         engine_log: Path | None = None,
+        pause: Pause | None = None,
+        restore: Callable[[dict[str, Any]], Awaitable[str]] | None = None,
+        slept: Callable[[bool], None] | None = None,
     ) -> None:
         self._engine = engine
         self._calls = calls
         self._ready_file = ready_file
+        self._owes_word = False
         self._model = model
         self._warm = warm
+        self._pause = pause
+        self._slept = slept  # told whether SGLang is held still by somebody before us
+        self._restore = restore  # weights that it has forgotten; why it cannot be done, or nothing
         self._log = EngineLog(engine_log) if engine_log is not None else None
 
     async def run(self) -> None:
@@ -64,16 +90,40 @@ class Watcher:
     async def poll(self) -> None:
         if self._log is not None and self._engine.state in _WAITING:
             self._engine.reach(self._log.look())
+        if why := self._given_up():
+            # Without asking: it may still answer, or who has taken its port meanwhile accepts and says nothing.
+            self._lost(why)
+            return
         try:
-            status, _ = await self._get("/health")
-            if status != HTTPStatus.OK:
+            status, _ = await self._get("/model_info" if self._held else "/health")
+            if status != HTTPStatus.OK and not self._held:
                 self._lost(f"its /health answers {status}")
             elif self._engine.state in _WAITING:
                 await self._first_models()
+            elif self._owes_word and self._ready_file is not None:
+                # A disk that was full when it became ready: supervision would take its death for a failed start.
+                self._owes_word = not leave_word(self._ready_file, f"{time.time():.3f}", again=True)
         except TimeoutError:
-            self._lost(f"its /health did not answer within {PATIENCE_SECONDS:g} s")
+            # One that reads weights may take its time, as long as its connection stands.
+            if not self._held:
+                self._lost(f"its /health did not answer within {PATIENCE_SECONDS:g} s")
         except UpstreamError:
             self._lost("nothing answers on its port")
+
+    @property
+    def _held(self) -> bool:
+        return self._engine.state in _HELD
+
+    def _given_up(self) -> str:
+        """What supervision says of a lost engine; and it takes our word away when the process dies."""
+        if self._ready_file is None:
+            return ""
+        try:
+            return lost_file(self._ready_file).read_text("utf-8", "replace").strip() or "it is lost"
+        except OSError:
+            pass
+        is_told = self._engine.alive and not self._owes_word
+        return "its process has ended" if is_told and not self._ready_file.exists() else ""
 
     async def _get(self, path: str) -> tuple[int, bytes]:
         """By the byte path's own client: four times a second httpx cost as much as the chunks of three streams."""
@@ -93,15 +143,28 @@ class Watcher:
         if not models:
             self._lost("its /v1/models lists no model")
             return
+        forgotten = ""
         if self._model is not None:
             # Before the first request: what the model is for decides which routes exist.
-            await self._model.learn(models, _object(*await self._get("/model_info")))
+            info = _object(*await self._get("/model_info"))
+            shadow = self._model.shadow
+            await self._model.learn(models, info)
+            forgotten = await self._restore(info) if self._restore is not None else ""
+            if shadow and not self._model.shadow:
+                forgotten = forgotten or LOST_SHADOW
         if self._warm is not None:
             await self._warm()
+        self._engine.withhold(forgotten)
+        held = self._pause is not None and await self._pause.is_there()
         if self._engine.become(State.READY, "it serves a model") and self._ready_file is not None:
-            leave_word(self._ready_file, f"{time.time():.3f}")
+            self._owes_word = not leave_word(self._ready_file, f"{time.time():.3f}")
+        if self._pause is not None:
+            await self._pause.found(held=held)
+        if self._slept is not None:
+            self._slept(held)
 
     def _lost(self, why: str) -> None:
+        self._owes_word = False
         if self._engine.state in _WAITING:
             self._engine.explain(why)
         else:
@@ -118,12 +181,25 @@ def _object(status: int, content: bytes) -> dict[str, Any]:
         return {}
 
 
-def leave_word(path: Path, text: str) -> None:
-    """Writes the file anew, whole and for our user alone: whoever watches it sees a new file, never half of one."""
+def lost_file(ready: Path) -> Path:
+    """Where supervision leaves word of an engine that is lost before it is dead (supervision/progress.py)."""
+    return ready.with_name(f"{ready.name}.lost")
+
+
+def leave_word(path: Path, text: str, *, again: bool = False) -> bool:
+    """Writes the file anew, whole and for our user alone: whoever watches it sees a new file, never half of one.
+
+    Whether it could; a failure is a line in the log, unless it is tried `again`.
+    """
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         fresh.touch(mode=0o600)
         fresh.write_text(f"{text}\n")
         fresh.replace(path)
     except OSError as exc:
-        log.warning("the file %s cannot be written: %s", path, exc.strerror)
+        if not again:
+            log.warning("the file %s cannot be written: %s", path, exc.strerror)
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        return False
+    return True

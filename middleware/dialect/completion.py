@@ -5,7 +5,7 @@ Walked for every answer of /v1/completions that is no stream; `completion_stream
 from typing import Any
 
 from middleware.dialect import logprobs
-from middleware.dialect.keys import Json, Key, Source, made, null, rebuild, same
+from middleware.dialect.keys import Json, Key, Source, made, rebuild, same
 from middleware.dialect.openai import CHOICE_TAIL, STOP_REASON, TAIL, head
 from middleware.dialect.voice import Voice
 from middleware.fields.told import Told
@@ -33,6 +33,10 @@ def _token_ids(choice: Source, told: Told, voice: Voice) -> Any:
     return choice.get("token_ids") if told.return_token_ids else None
 
 
+def _prompt_logprobs(choice: Source, told: Told, voice: Voice) -> Any:
+    return choice.get("prompt_logprobs")
+
+
 def _prompt_token_ids(choice: Source, told: Told, voice: Voice) -> Any:
     return choice.get("prompt_token_ids") if told.return_token_ids else None
 
@@ -44,7 +48,7 @@ CHOICE: tuple[Key, ...] = (
     same("finish_reason"),
     STOP_REASON,
     made("token_ids", _token_ids, "with return_token_ids"),
-    null("prompt_logprobs", "SGLang tells no ranks"),
+    made("prompt_logprobs", _prompt_logprobs, "with prompt_logprobs; beside an echo alone it is null"),
     made("prompt_token_ids", _prompt_token_ids, "with return_token_ids"),
     *CHOICE_TAIL,
 )

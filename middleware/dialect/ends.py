@@ -9,8 +9,8 @@ from typing import Any
 
 from middleware.fields.told import Kind, Told
 
-# Of /generate and its kin, which have it once for each prompt; Ollama's word is another.
-_END = re.compile(rb'"finish_reason": ?\{"type": ?"(\w+)"|"done_reason": ?"(\w+)"')
+# Of /generate and its kin, which have it once for each prompt; Ollama's word is another. An error is an event.
+_END = re.compile(rb'"finish_reason": ?\{"type": ?"(\w+)"|"done_reason": ?"(\w+)"|data: \{"(error)":')
 # More than any match is long.
 _LONGEST = 64
 _STATUS = {"completed": "stop", "incomplete": "length", "cancelled": "abort", "failed": "error"}
@@ -18,7 +18,8 @@ _STATUS = {"completed": "stop", "incomplete": "length", "cancelled": "abort", "f
 
 def of_answer(answer: Mapping[str, Any], told: Told) -> None:
     if told.kind is Kind.RESPONSE:
-        told.ends += [_STATUS[status] for status in (answer.get("status"),) if status in _STATUS]
+        if (status := answer.get("status")) in _STATUS:
+            told.ends.append(_STATUS[status])
         return
     told.ends += [str(choice.get("finish_reason")) for choice in answer["choices"]]
     usage = answer.get("usage")
@@ -27,7 +28,7 @@ def of_answer(answer: Mapping[str, Any], told: Told) -> None:
 
 
 def in_bytes(content: bytes, told: Told) -> None:
-    told.ends += [(one or other).decode() for one, other in _END.findall(content)]
+    told.ends += ["".join(map(bytes.decode, found)) for found in _END.findall(content)]
 
 
 class Passing:
@@ -43,13 +44,10 @@ class Passing:
         seen = self._rest + data if self._rest else data
         last = 0
         for found in _END.finditer(seen):
-            self._told.ends.append((found[1] or found[2]).decode())
+            self._told.ends.append((found[1] or found[2] or found[3]).decode())
             last = found.end()
         self._rest = seen[max(last, len(seen) - _LONGEST) :]
         return data
 
     def finish(self) -> bytes:
-        return b""
-
-    def cut(self) -> bytes:
         return b""

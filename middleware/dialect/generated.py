@@ -8,6 +8,7 @@ from typing import Any
 
 from middleware.dialect.keys import Json
 from middleware.dialect.logprobs import TOKEN_ID
+from middleware.dialect.prompt_logprobs import of_prompt
 from middleware.dialect.voice import Voice
 from middleware.fields.told import Told
 
@@ -28,7 +29,8 @@ def completion(answer: Any, told: Told, voice: Voice) -> Json:
 
 def counted(infos: Sequence[Mapping[str, Any]], told: Told) -> Json:
     """Of all choices; a prompt counts once, whatever is made of it."""
-    prompt = sum(info["prompt_tokens"] for info in infos[:: told.n])
+    # One that was aborted before SGLang 0.5.23 ran it does not say how long its prompt is.
+    prompt = sum(info.get("prompt_tokens") or told.prompt_tokens or 0 for info in infos[:: told.n])
     made = sum(info["completion_tokens"] for info in infos)
     cached = sum(info.get("cached_tokens") or 0 for info in infos[:: told.n])
     usage: Json = {"prompt_tokens": prompt, "total_tokens": prompt + made, "completion_tokens": made}
@@ -43,6 +45,7 @@ def _choice(place: int, item: Mapping[str, Any], told: Told, voice: Voice) -> Js
         "logprobs": logprobs(info, told, voice, prompt=True),
         **_end(info),
         "token_ids": item["output_ids"],
+        "prompt_logprobs": None if told.prompt_logprobs is None else of_prompt(info, told.prompt_logprobs),
         "prompt_token_ids": item.get("prompt_token_ids"),
         "weight_versions": info.get("weight_versions"),
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from middleware.dialect import chat, completion, ends, errors, generated, responses
+from middleware.dialect import chat, completion, ends, errors, generated, responses, tokens_out
 from middleware.dialect.chat_stream import ChatStream
 from middleware.dialect.completion_stream import CompletionStream
 from middleware.dialect.ends import Passing
@@ -17,6 +17,7 @@ from middleware.dialect.events import MISSHAPEN, Events, decode, encode
 from middleware.dialect.keys import Json
 from middleware.dialect.native import NativeStream
 from middleware.dialect.responses import ResponseStream
+from middleware.dialect.tokens_stream import TokensStream
 from middleware.dialect.voice import Voice
 from middleware.fields.told import Kind, Told
 from middleware.headers import Headers, header
@@ -42,6 +43,7 @@ SPEECHES: dict[Kind, Speech] = {
     Kind.CHAT: Speech(("choices",), chat.whole, ChatStream),
     Kind.COMPLETION: Speech(("choices",), completion.whole, CompletionStream),
     Kind.RESPONSE: Speech(("output",), responses.whole, ResponseStream),
+    Kind.TOKENS: Speech(("choices",), tokens_out.whole, TokensStream),
 }
 
 
@@ -68,13 +70,15 @@ class Whole:
             return self.status, body
         try:
             answer = decode(body)
-            if self.told.target:
+            if self.told.target and self.told.kind is Kind.COMPLETION:
                 answer = generated.completion(answer, self.told, self.voice)
+            elif self.told.kind is Kind.TOKENS:
+                answer = tokens_out.gathered(answer, self.told)
             if isinstance(answer, dict) and any(mark in answer for mark in speech.marks):
                 ends.of_answer(answer, self.told)
                 return self.status, encode(speech.whole(answer, self.told, self.voice))
         except (*MISSHAPEN, msgspec.MsgspecError, RecursionError) as exc:
-            log.warning("an answer of SGLang's was sent on as it came: %s", type(exc).__name__)
+            log.warning("%s: an answer of SGLang's was sent on as it came: %s", self.told.rid, type(exc).__name__)
         return self.status, body
 
 

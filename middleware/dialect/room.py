@@ -37,7 +37,7 @@ def fitted(draft: Draft, error: bytes) -> bool:
     if room < 1 or wanted > context or draft.told.prompts > 1:
         return False
     if not _lowered(draft, names, room):
-        draft.replace(names[-1], room + _headroom(draft))
+        draft.replace(names[-1], room + headroom(draft))
     return True
 
 
@@ -72,10 +72,11 @@ def _lowered(draft: Draft, names: tuple[str, ...], room: int) -> bool:
     asked = [name for name in names if draft.given(name)]
     for name in asked:
         number = draft.number(name)
-        if number is None or number - _headroom(draft) > room:
-            draft.replace(name, room + _headroom(draft))
+        if number is None or number - headroom(draft) > room:
+            draft.replace(name, room + headroom(draft))
     return bool(asked)
 
 
-def _headroom(draft: Draft) -> int:
+def headroom(draft: Draft) -> int:
+    """What of a length is there for SGLang alone: `fields.asked.headroom` has put it in."""
     return HEADROOM if draft.told.kind is Kind.RESPONSE else 0

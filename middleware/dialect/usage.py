@@ -22,7 +22,7 @@ def _prompt_details(usage: Mapping[str, Any], told: Told, voice: Voice) -> Any:
     return {
         "cached_tokens": details.get("cached_tokens") or 0,
         # Never counted by SGLang; in vLLM it was 0 in every chat and null in every completion.
-        "created_cache_tokens": None if told.kind is Kind.COMPLETION else 0,
+        "created_cache_tokens": None if told.kind in (Kind.COMPLETION, Kind.TOKENS) else 0,
         "multimodal_tokens": media or None,
     }
 

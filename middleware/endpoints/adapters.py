@@ -47,18 +47,19 @@ class _Outcome(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class Wanted:
     name: str
     path: str
     in_place: bool
+    shadows: bool = False  # a name of the model itself may be its name
 
 
 async def load_adapter(context: Context, request: Request) -> Response:
     form = Form(await json_object(request, context.settings.policy))
-    wanted = _Wanted(form.text("lora_name"), form.text("lora_path"), form.flag("load_inplace", False))
+    wanted = Wanted(form.text("lora_name"), form.text("lora_path"), form.flag("load_inplace", False))
     form.flag("is_3d_lora_weight", False)
     form.done()
-    await _load(context, wanted)
+    await load(context, wanted)
     return _said(f"Success: LoRA adapter '{wanted.name}' added successfully.")
 
 
@@ -77,7 +78,7 @@ async def register_adapter(context: Context, request: Request) -> Response:
     name, path = form.text("name"), form.text("src")
     in_place = form.flag("load_inplace", False)
     form.done()
-    await _load(context, _Wanted(name, path, in_place))
+    await load(context, Wanted(name, path, in_place))
     return _said(f"Adapter {name} registered")
 
 
@@ -87,14 +88,14 @@ async def unregister_adapter(context: Context, request: Request) -> Response:
     return _said(f"Adapter {name} unregistered")
 
 
-async def _load(context: Context, wanted: _Wanted) -> None:
+async def load(context: Context, wanted: Wanted) -> None:
     model = context.model
     if not wanted.name or not wanted.path:
         raise _input("Both 'lora_name' and 'lora_path' must be provided.")
     if _CONTROL.search(wanted.name) or _CONTROL.search(wanted.path):
         raise _input("'lora_name' and 'lora_path' must not contain control characters.")
     async with model.adapters.change(wanted.name):
-        if model.is_base(wanted.name):
+        if model.is_base(wanted.name) and not wanted.shadows:
             raise _input(f"The lora adapter '{wanted.name}' conflicts with a served base model.")
         if wanted.name in model.adapters and not wanted.in_place:
             raise _input(
@@ -142,7 +143,7 @@ async def _make_room(context: Context) -> None:
     await _call(context, UNLOAD, {"lora_name": idle.inside})
 
 
-async def _put(context: Context, wanted: _Wanted, new: Adapter) -> None:
+async def _put(context: Context, wanted: Wanted, new: Adapter) -> None:
     outcome = await _call(context, LOAD, {"lora_name": new.inside, "lora_path": new.path})
     if not outcome.success:
         raise _failed(wanted, (outcome.error_message or "").replace(new.inside, wanted.name))
@@ -159,6 +160,12 @@ async def _unload(context: Context, name: str) -> None:
         context.engine.require_alive()
         _retire(context, adapters.take(name))
         log.info("adapter %r is unloaded", name)
+
+
+async def unshadow(context: Context) -> None:
+    """The model's own name means the model again, whose weights were all replaced."""
+    while name := context.model.shadow:
+        await _unload(context, name)
 
 
 def _retire(context: Context, adapter: Adapter) -> None:
@@ -209,7 +216,7 @@ def _input(message: str) -> Refused:
     return Refused(error(400, message, kind="InvalidUserInput"))
 
 
-def _failed(wanted: _Wanted, message: str) -> Refused:
+def _failed(wanted: Wanted, message: str) -> Refused:
     if _NOTHING_THERE.search(message):
         return Refused(error(404, scrubbed(f"Loading lora {wanted.name} failed: No adapter found for {wanted.path}")))
     return Refused(error(500, scrubbed(message) or "The engine did not load the adapter."))

@@ -3,7 +3,6 @@ Called through the table of routes; each conversation goes through the table as 
 """
 
 import asyncio
-import uuid
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from middleware.again import Heard, Repeated, inner_scope, replay
 from middleware.calls import while_connected
 from middleware.context import Context
-from middleware.dialect.ids import is_plain
+from middleware.dialect.ids import assigned, is_plain
 from middleware.endpoints.invocations import CHAT
 from middleware.errors import bad_value, error
 from middleware.form import Form, json_object
@@ -22,6 +21,22 @@ from middleware.headers import header
 AT_ONCE = 64
 # What a batch has no use for: vLLM ignores them there.
 IGNORED = ("messages", "stream", "stream_options", "tools", "tool_choice", "request_id")
+# For an order to abort all; what it has not reached then ends as what it has.
+WAIT_SECONDS = 0.05
+ABORTED = msgspec.json.encode(
+    {
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": ""},
+                "logprobs": None,
+                "finish_reason": "abort",
+                "stop_reason": None,
+            }
+        ],
+        "usage": {"prompt_tokens": 0, "total_tokens": 0, "completion_tokens": 0},
+    }
+)
 USAGE = ("prompt_tokens", "total_tokens", "completion_tokens")
 
 
@@ -29,7 +44,7 @@ async def chat_batch(context: Context, request: Request) -> Response:
     body = await json_object(request, context.settings.policy)
     form = Form(body)
     conversations = _conversations(form)
-    chosen = form.optional_text("request_id") or uuid.uuid4().hex[:16]
+    chosen = form.optional_text("request_id") or assigned(request.scope)
     form.done()
     if body.get("use_beam_search"):
         words = "Batch chat completions do not support beam search. Please set `use_beam_search` to False."
@@ -53,14 +68,23 @@ async def _all(
     context: Context, request: Request, shared: dict[str, Any], conversations: list[Any], request_id: str
 ) -> list[Heard]:
     turns = asyncio.Semaphore(AT_ONCE)
+    flow = context.metrics.flow
+    aborts = flow.aborts
 
     async def one(at: int, messages: Any) -> Heard:
         content = msgspec.json.encode({**shared, "messages": messages})
+        # SGLang refuses an id that is in use: each has its own.
         headers = [item for item in request.scope["headers"] if item[0] != b"x-request-id"]
-        if is_plain(inner := f"{request_id}_{at}"):  # It may be a field's, with the ends of lines in it.
-            headers.append((b"x-request-id", inner.encode()))
+        inner = f"{request_id}_{at}"
+        if not is_plain(inner):  # It may be a field's, with the ends of lines in it.
+            inner = f"{assigned(request.scope)}_{at}"
+        headers.append((b"x-request-id", inner.encode()))
         heard = Heard()
         async with turns:
+            while flow.aborting:  # noqa: ASYNC110 - an operator's order, which tells nobody when it is taken
+                await asyncio.sleep(WAIT_SECONDS)
+            if flow.aborts != aborts:
+                return Heard(200, bytearray(ABORTED))
             scope = inner_scope(request.scope, CHAT, content, headers)
             await context.again(scope, replay(content, _forever), heard.send)
         return heard

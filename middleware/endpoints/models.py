@@ -10,18 +10,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from middleware.context import Context
+from middleware.model import Model
 
 
 async def models(context: Context, request: Request) -> Response:
     context.engine.require_alive()
-    model = context.model
-    cards = [_card(name, root=model.path, length=model.context_length) for name in model.names]
+    return JSONResponse({"object": "list", "data": cards(context.model)})
+
+
+def cards(model: Model) -> list[dict[str, Any]]:
+    found = [card(name, root=model.path, length=model.context_length) for name in model.names]
     parent = model.names[0] if model.names else None
-    cards += [_card(name, root=model.adapters[name], parent=parent) for name in model.adapters]
-    return JSONResponse({"object": "list", "data": cards})
+    # A trainer's adapter under the model's own name is no second model.
+    others = (name for name in model.adapters if not model.is_base(name))
+    found += [card(name, root=model.adapters[name], parent=parent) for name in others]
+    return found
 
 
-def _card(name: str, *, root: str, parent: str | None = None, length: int | None = None) -> dict[str, Any]:
+def card(name: str, *, root: str | None, parent: str | None = None, length: int | None = None) -> dict[str, Any]:
     created = int(time.time())
     return {
         "id": name,

@@ -16,6 +16,12 @@ async def scale_out(context: Context, request: Request) -> Response:
     return error(403, SCALE_OUT)
 
 
+async def rendered_apart(context: Context, request: Request) -> Response:
+    """vLLM's halves of a chat, with --enable-scale-out: of these the middle alone is served."""
+    path = request.scope["path"]
+    return error(501, f"{path} is not served: /tokenize renders a chat, /inference/v1/generate takes and gives ids.")
+
+
 async def not_served(context: Context, request: Request) -> Response:
     path = request.scope["path"]
     return error(501, f"{path} is not served yet: SGLang runs behind this API.")

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from middleware.aside import aside
 from middleware.context import Context
-from middleware.dialect.ids import identify
+from middleware.dialect.ids import assigned, identify
 from middleware.fields.asked import no_such_response
 from middleware.fields.edit import Editor
 from middleware.fields.responses import RESPONSES
@@ -21,10 +21,11 @@ async def create_response(context: Context, request: Request) -> Response:
     context.engine.require_admission()
     settings = context.settings
     body = await json_body(request, settings.policy)
+    name = assigned(request.scope)
 
     def read() -> Asked:
         draft = Editor(RESPONSES, settings.strip_params, settings.policy).open(body)
-        identify(draft.told, request.scope["headers"])
+        identify(draft.told, request.scope["headers"], name)
         try:
             return asked(draft, context.model.context_length)
         except RecursionError as exc:

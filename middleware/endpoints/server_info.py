@@ -53,11 +53,15 @@ async def server_info(context: Context, request: Request) -> Response:
     form = query.choice("config_format", "text", ("text", "json"))
     query.done()
     told = await _told(context)
-    config = {part: {ours: told.get(theirs) for ours, theirs in names.items()} for part, names in PARTS.items()}
+    config: dict[str, Any] = {
+        part: {ours: told.get(theirs) for ours, theirs in names.items()} for part, names in PARTS.items()
+    }
     if context.model.context_length is not None:
         config["model_config"]["max_model_len"] = context.model.context_length
     config["model_config"]["model"] = context.model.path
-    text = ", ".join(f"{name}={value!r}" for part in config.values() for name, value in part.items())
+    # None: TRL asks for it first, and stops with a sentence where it would wait for ever for NCCL.
+    config["weight_transfer_config"] = None
+    text = ", ".join(f"{name}={value!r}" for part in PARTS for name, value in config[part].items())
     return JSONResponse(
         {
             "vllm_config": config if form == "json" else text,
@@ -87,9 +91,12 @@ async def get_world_size(context: Context, request: Request) -> Response:
     query = Query(request)
     with_dp = query.flag("include_dp", True)
     query.done()
+    return JSONResponse({"world_size": await world_size(context, with_dp=with_dp)})
+
+
+async def world_size(context: Context, *, with_dp: bool = True) -> int:
     told = await _told(context)
-    size = _count(told, "tp_size") * _count(told, "pp_size") * (_count(told, "dp_size") if with_dp else 1)
-    return JSONResponse({"world_size": size})
+    return _count(told, "tp_size") * _count(told, "pp_size") * (_count(told, "dp_size") if with_dp else 1)
 
 
 def _count(told: dict[str, Any], name: str) -> int:

@@ -1,4 +1,4 @@
-"""What vLLM tells of its own state, from the engine object: /is_sleeping, /is_paused, and what never changes here.
+"""What vLLM tells of its own state, from the engine object: /is_sleeping, and what never changes here.
 Called through the table of routes.
 """
 
@@ -6,15 +6,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from middleware.context import Context
-from middleware.engine import State
-
-
-async def is_sleeping(context: Context, request: Request) -> Response:
-    return JSONResponse({"is_sleeping": context.engine.state is State.ASLEEP})
-
-
-async def is_paused(context: Context, request: Request) -> Response:
-    return JSONResponse({"is_paused": context.engine.state is State.PAUSED})
 
 
 async def is_scaling(context: Context, request: Request) -> Response:

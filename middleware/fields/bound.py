@@ -47,4 +47,4 @@ def bind(table: Table, server: Server) -> Table:
     def bound(repair: Repair) -> Repair:
         return replace(repair, server=server) if isinstance(repair, Asking) else repair
 
-    return replace(table, repairs=tuple(map(bound, table.repairs)))
+    return replace(table, repairs={name: bound(repair) for name, repair in table.repairs.items()})

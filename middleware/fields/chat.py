@@ -2,6 +2,8 @@
 Walked by `fields.edit`, in the order in which vLLM finds fault; a field that is not here goes no further.
 """
 
+from dataclasses import replace
+
 from middleware.fields import (
     common,
     effort,
@@ -13,6 +15,7 @@ from middleware.fields import (
     sglang,
     structured,
     thinking,
+    tokens,
     tools,
     trust,
 )
@@ -77,21 +80,29 @@ CHAT = Table(
     "chat",
     answer=Kind.CHAT,
     fields=FIELDS,
-    repairs=(
-        unknown_to(FIELDS),
-        conversation,
-        names.adapter_given,
-        names.named,
-        tools.parsable,
-        media.in_content("messages"),
-        structured.one_constraint,
-        response_format.tools_win,
-        repair_tools,
-        names.fits,
-        Sampling(lengths=LENGTHS),
-        Bounds(lengths=LENGTHS),
-        seeded,
-        token_ids,
-        force_usage,
-    ),
+    repairs={
+        "unknown_fields": unknown_to(FIELDS),
+        "conversation": conversation,
+        "adapters_of_prompts": names.adapter_given,
+        "model": names.named,
+        "tool_parser": tools.parsable,
+        "media": media.in_content("messages"),
+        "one_constraint": structured.one_constraint,
+        "tools_win": response_format.tools_win,
+        "repair_tools": repair_tools,
+        "model_length": names.fits,
+        "sampling": Sampling(lengths=LENGTHS),
+        "limits": Bounds(lengths=LENGTHS),
+        "seeded": seeded,
+        "token_ids": token_ids,
+        "force_usage": force_usage,
+    },
+)
+
+# POST /v1/chat/completions/tokens, of prime-rl until May 2026: the prompt's ids beside the messages that they are of.
+CHAT_TOKENS = replace(
+    CHAT,
+    name="chat_tokens",
+    fields=(convert(tokens.TOKENS, tokens.chat_ids, "input_ids; no others than the vocabulary's"), *FIELDS),
+    repairs={"ids_given": tokens.ids_given, **CHAT.repairs},
 )

@@ -62,6 +62,9 @@ def _no_repetition(draft: Draft, name: str, value: Any) -> None:
 
 # Left in the draft for the prompt's rendering, which knows what to do about them; SGLang knows none of them.
 PROMPT_FIELDS = ("add_generation_prompt", "add_special_tokens", "truncate_prompt_tokens", "truncation_side")
+REPETITION = becomes(
+    "repetition_detection", FieldType("repetition", _repetition), _no_repetition, "refused, unless it is off"
+)
 SALT = first("cache_salt", STR, cache_salt, "the same; vLLM asks more of it")
 # What vLLM asks of these is in `fields.bounds`.
 SAMPLING: tuple[Field, ...] = (
@@ -93,7 +96,7 @@ LENGTHS: tuple[Field, ...] = (
     unless_nothing("logits_processors", ANY, "SGLang runs none that a request names"),
     unless_nothing("bad_words", never_null(list_of(STR)), "SGLang cannot keep words out of its output"),
     takes("allowed_token_ids", list_of(INT), "refused: SGLang cannot hold to them", then=tokens.allowed_ids),
-    becomes("repetition_detection", FieldType("repetition", _repetition), _no_repetition, "refused, unless it is off"),
+    REPETITION,
     ignored("routed_experts_prompt_start", never_null(bounded(INT, ge=0)), "of routed experts, which are not returned"),
     ignored("return_token_offsets", BOOL, _RENDERED),
     ignored("stream_interval", bounded(INT, ge=1), "how often a chunk comes is no part of what is said"),

@@ -19,6 +19,7 @@ CONTAINERS = 500_000
 class Draft:
     __slots__ = (
         "added",
+        "at",
         "body",
         "deferred",
         "edits",
@@ -40,6 +41,7 @@ class Draft:
         # Checks that take long, for a thread; None where nobody is there to run them later.
         self.deferred: list[Callable[[], None]] | None = None
         self.policy = policy
+        self.at = "body"  # where it stands in what the client sent
         # What the answer's editing will need; the client's bytes, while nothing has changed.
         self.told = told or Told()
         self.body = body

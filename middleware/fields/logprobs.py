@@ -34,10 +34,22 @@ def few(draft: Draft, name: str, value: Any) -> None:
         _require_allowed(draft, int(value), "sample", "logprobs")
 
 
-def of_prompt(draft: Draft, name: str, value: Any) -> None:
+def few_of_prompt(draft: Draft, name: str, value: Any) -> None:
     if value:
         _require_allowed(draft, int(value), "prompt", name)
-    raise bad_value(f"{name} is not supported: SGLang has them on /generate alone, and without their ranks.", name)
+
+
+def of_prompt(draft: Draft, name: str, value: Any) -> None:
+    few_of_prompt(draft, name, value)
+    raise bad_value(f"{name} is not supported: SGLang's chat has none. /v1/completions has them.", name)
+
+
+def of_completed_prompt(draft: Draft, name: str, value: Any) -> None:
+    """SGLang has them on /generate, where such a completion is sent. vLLM's streams, which take a 0, tell none."""
+    few_of_prompt(draft, name, value)
+    draft.drop(name)
+    if not draft.value("stream"):
+        draft.told.prompt_logprobs = int(value)
 
 
 def of_tokens(draft: Draft, name: str, value: Any) -> None:

@@ -165,18 +165,24 @@ NATIVE = Table(
     answer=Kind.NATIVE,
     prompts=True,
     fields=GENERATED,
-    repairs=(
-        unknown_to(GENERATED, SAMPLING_PARAMS),
-        one_for_each,
-        names.adapters_given,
-        media.in_data,
-        sampling_params,
-    ),
+    repairs={
+        "unknown_fields": unknown_to(GENERATED, SAMPLING_PARAMS),
+        "one_for_each": one_for_each,
+        "adapters_known": names.adapters_given,
+        "in_data": media.in_data,
+        "sampling_params": sampling_params,
+    },
 )
 ENCODE = Table(
     "encode",
     answer=Kind.NATIVE,
     prompts=True,
     fields=_ENCODED,
-    repairs=(unknown_to(_ENCODED), one_for_each, ids_for_each, names.adapters_given, media.in_data),
+    repairs={
+        "unknown_fields": unknown_to(_ENCODED),
+        "one_for_each": one_for_each,
+        "ids_for_each": ids_for_each,
+        "adapters_known": names.adapters_given,
+        "in_data": media.in_data,
+    },
 )

@@ -65,5 +65,5 @@ OLLAMA = Table(
         takes("messages", LIST, "an empty list is SGLang's 500", then=_some),
         takes("options", DICT, "of those there are", then=_options),
     ),
-    repairs=(Asking(_base), names.named, _capped),
+    repairs={"options": Asking(_base), "model": names.named, "capped": _capped},
 )

@@ -13,6 +13,6 @@ _TEMPLATES = (
     ),
     becomes("chat_template", STR, trust.template, "chat_template_kwargs, with --trust-request-chat-template"),
 )
-TOKENIZE = Table("tokenize", fields=_TEMPLATES, repairs=(media.in_content("messages"),))
-DECISIONS = Table("decisions", fields=_TEMPLATES, repairs=(media.in_images,))
+TOKENIZE = Table("tokenize", fields=_TEMPLATES, repairs={"media": media.in_content("messages")})
+DECISIONS = Table("decisions", fields=_TEMPLATES, repairs={"in_images": media.in_images})
 DETOKENIZE = Table("detokenize", fields=(check("tokens", tokens.prompt_ids, "no others than the vocabulary's"),))

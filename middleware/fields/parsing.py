@@ -39,5 +39,9 @@ class _Named:
         read(draft, self.field, never_null(one_of(*self.parsers)))
 
 
-CALLS_PARSED = Table("parse_function_call", answer=Kind.NATIVE, repairs=(_Named("tool_call_parser", TOOL_CALLS),))
-REASONING_PARSED = Table("separate_reasoning", answer=Kind.NATIVE, repairs=(_Named("reasoning_parser", REASONING),))
+CALLS_PARSED = Table(
+    "parse_function_call", answer=Kind.NATIVE, repairs={"parser": _Named("tool_call_parser", TOOL_CALLS)}
+)
+REASONING_PARSED = Table(
+    "separate_reasoning", answer=Kind.NATIVE, repairs={"parser": _Named("reasoning_parser", REASONING)}
+)

@@ -3,8 +3,8 @@ The tables are `fields.chat` and `fields.completions`; `fields.edit` walks them.
 """
 
 import enum
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from middleware.fields.draft import Draft
 from middleware.fields.told import Kind
@@ -43,9 +43,8 @@ class Table:
 
     name: str
     fields: tuple[Field, ...] = ()
-    repairs: tuple[Repair, ...] = ()
-    # Of a request in which a field was converted, renamed or refused; one that needed nothing is SGLang's to judge.
-    checks: tuple[Repair, ...] = ()
+    # In their order, by what operators read in the counts of changed and refused requests: a name is not to change.
+    repairs: Mapping[str, Repair] = field(default_factory=dict)
     # How its answers are told, by `middleware.dialect`.
     answer: Kind = Kind.OTHER
     # Whether its texts are prompts that SGLang tokenizes by itself: one without tokens would end it.

@@ -104,7 +104,12 @@ RESPONSES = Table(
     answer=Kind.RESPONSE,
     fields=FIELDS,
     # The rest is looked at in the chat that it becomes.
-    repairs=(asked.input_given, unknown_to(FIELDS), Sampling(lengths=LENGTHS), Bounds(lengths=LENGTHS)),
+    repairs={
+        "input_given": asked.input_given,
+        "unknown_fields": unknown_to(FIELDS),
+        "sampling": Sampling(lengths=LENGTHS),
+        "limits": Bounds(lengths=LENGTHS),
+    },
 )
 
 STORED_FIELDS: tuple[Field, ...] = (
@@ -152,15 +157,15 @@ STORED = Table(
     "stored_responses",
     answer=Kind.RESPONSE,
     fields=STORED_FIELDS,
-    repairs=(
-        asked.input_given,
-        unknown_to(STORED_FIELDS),
-        names.named,
-        media.in_content("input"),
-        names.fits,
-        Sampling(lengths=LENGTHS),
-        Bounds(lengths=LENGTHS),
-        unseeded,
-        asked.headroom,
-    ),
+    repairs={
+        "input_given": asked.input_given,
+        "unknown_fields": unknown_to(STORED_FIELDS),
+        "model": names.named,
+        "media": media.in_content("input"),
+        "model_length": names.fits,
+        "sampling": Sampling(lengths=LENGTHS),
+        "limits": Bounds(lengths=LENGTHS),
+        "unseeded": unseeded,
+        "headroom": asked.headroom,
+    },
 )

@@ -10,13 +10,17 @@ import msgspec
 
 from middleware.errors import bad_request, bad_value
 from middleware.fields.draft import Draft
-from middleware.fields.kinds import INT, STR, Errors, bounded, list_of, schema_error
+from middleware.fields.kinds import INT, STR, Errors, bounded, list_of, missing, schema_error
 
 # What can be asked for in one piece without holding up other requests: about 0.3 ms of the event loop.
 PIECE = 32 * 1024
 # Ids that are checked later, in a thread.
 LONG = 128 * 1024
 LARGEST_BIAS = 100.0
+TOKENS = "tokens"
+# Of SGLang's chat.
+CHAT_IDS = "input_ids"
+CHAT_TARGET = b"/v1/chat/completions"
 
 _IDS = msgspec.json.Decoder(list[int])
 _ONE = list_of(bounded(INT, ge=0))
@@ -63,6 +67,27 @@ def prompt_ids(draft: Draft, name: str) -> None:
         draft.deferred.append(check)
     else:
         check()
+
+
+def chat_ids(draft: Draft, name: str) -> None:
+    """A chat's prompt in ids, beside its messages, as prime-rl's clients send it; SGLang's chat has another name."""
+    raw = bytes(draft.fields[name])
+    if raw.count(b"[") != 1 or not raw.strip(b"[] \t\r\n"):
+        value = msgspec.json.decode(raw)
+        errors: Errors = []
+        _ONE.read(value, f"body.{name}", errors)
+        raise schema_error(errors) if errors else bad_value(f"{name} must not be empty.", name)
+    prompt_ids(draft, name)
+    ids = draft.fields[name]
+    draft.drop(name)
+    draft.put(CHAT_IDS, ids)
+    draft.told.prompt_is_ids = True
+    draft.told.target = CHAT_TARGET
+
+
+def ids_given(draft: Draft) -> None:
+    if TOKENS not in draft.sent:
+        raise missing((TOKENS,), len(draft.sent))
 
 
 def check_ids(raw: msgspec.Raw | bytes, vocab_size: int | None, name: str = "prompt") -> None:

@@ -25,10 +25,24 @@ class Kind(enum.Enum):
     CHAT = "chat"
     COMPLETION = "completion"
     RESPONSE = "response"
+    # Of /inference/v1/generate: token ids.
+    TOKENS = "tokens"
     # Only its errors are vLLM's business.
     OTHER = "other"
     # SGLang's own routes: errors stay as they are, but for the server's paths in them.
     NATIVE = "native"
+
+
+@dataclass(slots=True)
+class TokensTold:
+    """What only an answer in token ids needs of its request."""
+
+    prompt: msgspec.Raw = field(default_factory=lambda: msgspec.Raw(b"[]"))
+    text: bool = False
+    # From which token on experts are told.
+    experts_start: int = 0
+    # How many a layer asks for each token; 0: not known, and they are not told.
+    experts_per_token: int = 0
 
 
 @dataclass(slots=True)
@@ -61,6 +75,8 @@ class Told:
     top_logprobs: int | None = None
     # Of completions: how many besides the chosen token.
     logprobs: int | None = None
+    # Of completions: how many besides each token of the prompt; None: the prompt's have none.
+    prompt_logprobs: int | None = None
     # Whose turn is told where the model goes on without a turn of its own; None for the server's.
     role: str | None = None
     stop_token_ids: frozenset[int] = frozenset()
@@ -72,12 +88,14 @@ class Told:
     prompt_text: str | None = field(default=None, repr=False)
     # Of a stream of chat whose tokens are told as ids: SGLang tells their bytes alone.
     ids_by_bytes: Mapping[bytes, int] | None = field(default=None, repr=False)
+    # Of Kind.TOKENS, filled in when its request is ready to be sent.
+    tokens: TokensTold = field(default_factory=TokensTold, repr=False)
     # SGLang's own way to generate, where it is asked there instead of on the client's path.
     target: bytes = b""
     # Of the answer, filled in as it is told: how each choice has ended, in SGLang's word, and how long a prompt is.
     ends: list[str] = field(default_factory=list)
     prompt_tokens: int | None = None
-    # The length that the client asks for.
+    # The length that is asked for, when the table's rules are done with it (`metrics.accounts`).
     max_tokens: int | None = None
     # What is put behind an id of the client's on SGLang's own routes, and taken off again.
     ending: str = ""
@@ -126,12 +144,6 @@ def _model(known: Told, raw: msgspec.Raw) -> None:
 
 def _request_id(known: Told, raw: msgspec.Raw) -> None:
     known.request_id = _text(raw)
-
-
-def _max_tokens(known: Told, raw: msgspec.Raw) -> None:
-    wanted = msgspec.json.decode(raw)
-    if isinstance(wanted, int):
-        known.max_tokens = wanted
 
 
 def _n(known: Told, raw: msgspec.Raw) -> None:
@@ -195,9 +207,6 @@ _READERS: dict[str, Callable[[Told, msgspec.Raw], None]] = {
     "model": _model,
     "request_id": _request_id,
     "n": _n,
-    "max_tokens": _max_tokens,
-    "max_completion_tokens": _max_tokens,
-    "max_output_tokens": _max_tokens,
     "stream_options": _stream_options,
     "return_token_ids": _flag("return_token_ids"),
     "return_weight_versions": _flag("return_weight_versions"),

@@ -26,7 +26,7 @@ def read(draft: Draft, name: str, kind: FieldType) -> Any:
         draft.drop(name)
         return None
     errors: Errors = []
-    taken = kind.read(value, f"body.{name}", errors)
+    taken = kind.read(value, f"{draft.at}.{name}", errors)
     if errors:
         raise schema_error(errors)
     if taken is not value:

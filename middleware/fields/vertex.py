@@ -88,4 +88,6 @@ def _wrong(draft: Draft, name: str, kind: FieldType) -> Exception:
     return schema_error(errors)
 
 
-VERTEX = Table("vertex", answer=Kind.NATIVE, prompts=True, repairs=(media.in_vertex, Asking(_vertex)))
+VERTEX = Table(
+    "vertex", answer=Kind.NATIVE, prompts=True, repairs={"in_vertex": media.in_vertex, "vertex": Asking(_vertex)}
+)

@@ -2,7 +2,8 @@
 Standard library only: the shims start SGLang with them, so that each `le` is vLLM's; `table` and `counts` use the rest.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Container, Mapping, Sequence
 
 REQUEST_LATENCY = (
     *(0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0),
@@ -43,3 +44,11 @@ FAMILIES: Mapping[str, Sequence[float]] = {
     "http": (0.1, 0.5, 1.0),
     "overhead": (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0, 10.0),
 }
+
+
+def is_beyond(family: str, bound: float, longest: int | None, own: Container[str]) -> bool:
+    """vLLM's bounds of lengths end with the model's, but for the operator's `own`. Before that is known none is
+    written: it might vanish."""
+    if family != "request_tokens" or family in own or bound == math.inf:
+        return False
+    return longest is None or bound > longest

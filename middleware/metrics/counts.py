@@ -1,5 +1,6 @@
 """What the middleware counts by itself, from the requests and answers that pass through it.
-Driven by `middleware.app`, `middleware.proxy` and the endpoints; `page` writes it, by the records that name it.
+Driven by `accounts`, `http`, `served`, `middleware.app`, the byte path and the endpoints; `page` writes it, by the
+records that name it.
 """
 
 from bisect import bisect_left
@@ -7,8 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from middleware.metrics.buckets import FAMILIES
+from middleware.recent import Recent
 
 Values = tuple[str, ...]
+
+# SGLang's words, and the client's, that are vLLM's too; whatever else it says, as of a call of a tool, is a stop there.
+_ENDS = frozenset({"length", "abort", "error"})
 
 
 class Counter:
@@ -21,6 +26,9 @@ class Counter:
 
     def inc(self, *labels: str, by: float = 1.0) -> None:
         self.values[labels] += by
+
+    def seed(self, *labels: str) -> None:
+        self.inc(*labels, by=0.0)
 
 
 class Summary:
@@ -57,11 +65,11 @@ class Histogram:
         self.values: dict[Values, Child] = {}
 
     def observe(self, value: float, *labels: str) -> None:
-        child = self.values.get(labels) or self.child(*labels)
+        child = self.values.get(labels) or self.seed(*labels)
         child.counts[bisect_left(self.bounds, value)] += 1
         child.total += value
 
-    def child(self, *labels: str) -> Child:
+    def seed(self, *labels: str) -> Child:
         return self.values.setdefault(labels, Child(len(self.bounds)))
 
 
@@ -88,12 +96,9 @@ class Counts:
         self.refused = Counter()  # reason, status
         self.failed = Counter()  # kind
         self.faults = Counter()
+        self.recent = Recent()
 
     def ended(self, reasons: Iterable[str]) -> None:
         """The choices of an answer, by SGLang's word for how each has ended."""
         for reason in reasons:
-            self.finished.inc(FINISHED.get(reason, "stop"))
-
-
-# SGLang's word, and the client's, to the engine's in vLLM: a call of a tool is a stop.
-FINISHED: Mapping[str, str] = {"length": "length", "abort": "abort", "error": "error"}
+            self.finished.inc(reason if reason in _ENDS else "stop")

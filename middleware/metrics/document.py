@@ -49,20 +49,20 @@ def _parts(vllm: str, sglang: str) -> Iterator[str]:
     yield f"\n## Not there\n\nOf vLLM's, and why. Nothing is told as 0 that nobody counts.\n\n{REASONS_HEAD}"
     for series in TABLE:
         if series.how is How.ABSENT:
-            yield f"| `{series.name}` | {_cell(_joined(series.why, _versions(series)))} |\n"
-    yield from (f"| `{start}*` | {_cell(why)} |\n" for start, why in ABSENT.items())
+            yield f"| `{series.name}` | {cell(_joined(series.why, _versions(series)))} |\n"
+    yield from (f"| `{start}*` | {cell(why)} |\n" for start, why in ABSENT.items())
     yield f"\n## Of SGLang's own\n\nAll are passed on under their own names, but for these.\n\n{REASONS_HEAD}"
     for name in sorted(SAID_ALREADY):
         told = [series.name for series in TABLE if any(_of(term, name) for term in _terms(series.rows))]
         yield f"| `{name}` | {', '.join(f'`{one}`' for one in dict.fromkeys(told))} |\n"
-    yield from (f"| `{start}*` | {_cell(why)} |\n" for start, why in SAYS_NOTHING.items())
+    yield from (f"| `{start}*` | {cell(why)} |\n" for start, why in SAYS_NOTHING.items())
 
 
 def _line(series: Series) -> str:
     cells = [f"`{series.name}`", series.kind.value, series.unit, _labels(series), _source(series)]
     # What vLLM has not is told in full.
     remarks = _joined(series.help if series.name.startswith(OURS) else "", series.why, _versions(series))
-    return f"| {' | '.join(map(_cell, cells))} | {_cell(remarks)} |\n"
+    return f"| {' | '.join(map(cell, cells))} | {cell(remarks)} |\n"
 
 
 def _labels(series: Series) -> str:
@@ -123,5 +123,5 @@ def _joined(*texts: str) -> str:
     return "; ".join(text for text in texts if text)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")

@@ -2,8 +2,6 @@
 Called by `middleware.app` at the end of every request that has passed the keys.
 """
 
-from functools import cache
-
 from starlette.types import Scope
 
 from middleware.answers import ANSWER
@@ -19,7 +17,7 @@ CLIENT_GONE = 499
 
 def count(counts: Counts, scope: Scope, handler: str | None, seconds: float) -> None:
     # Of a path that has no handler it is asked all the same: nobody counts who probes /healthz.
-    if _is_excluded(handler) if handler is not None else _has_excluded(scope["path"]):
+    if _has_excluded(handler or scope["path"]):
         return
     path = handler or NO_HANDLER
     start = scope.get(ANSWER)
@@ -30,12 +28,6 @@ def count(counts: Counts, scope: Scope, handler: str | None, seconds: float) -> 
     counts.http_response_bytes.observe(0.0 if start is None else _length(start["headers"]), path)
     counts.http_seconds_fine.observe(seconds)
     counts.http_seconds.observe(seconds, path, method)
-
-
-@cache
-def _is_excluded(path: str) -> bool:
-    """Of as many paths as the table of routes has."""
-    return _has_excluded(path)
 
 
 def _has_excluded(path: str) -> bool:

@@ -24,8 +24,6 @@ class Known:
     counts: Counts
     ledger: Ledger
     flow: Flow
-    version: str
-    vllm_version: str
     # How long ago the engine has told what is known of it; None if that is nothing, or of an engine that was.
     age: float | None = None
 
@@ -37,7 +35,7 @@ class Known:
     @property
     def longest(self) -> int | None:
         """The most tokens that a request may have; None before the first engine is ready, which may tell it."""
-        ready = bool(self.counts.engine_starts.values)
+        ready = any(self.counts.engine_starts.values.values())
         return self.model.context_length or (LONGEST_REQUEST_TOKENS if ready else None)
 
     @property

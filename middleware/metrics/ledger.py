@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from middleware.metrics.exposition import Family, Text
 from middleware.metrics.layout import Layout
-from middleware.metrics.plan import Plan
-from middleware.metrics.record import How, Kind, Series
+from middleware.metrics.record import Series
 
 # Of an engine's start, with many digits: no two engines have the same.
 BIRTHMARK = "sglang:startup_time_seconds{"
@@ -16,8 +15,8 @@ BIRTHMARK = "sglang:startup_time_seconds{"
 
 class Ledger:
     """ledger.enter(text)       # of a scrape, whose samples the layout has learned
-    ledger.begin(text)       # of the first scrape of an engine
-    ledger.totals()          # by the plan's slots; None is not known
+    ledger.begin(text)       # of the first scrape of an engine, or of one that was silent
+    ledger.totals(with_gauges=True)    # by the plan's slots; None is not known
     """
 
     def __init__(self, table: Iterable[Series], bounds: Mapping[str, Sequence[float]]) -> None:
@@ -56,9 +55,9 @@ class Ledger:
     def _forgive(self) -> None:
         """Requests that died with their engine had a first token and have no end: what is held would not move until the
         next engine's have made up for theirs."""
-        plan, totals = self._counted(with_gauges=False)
-        self._hold(plan, list(totals))
-        for slot, total in zip(plan.slots, totals, strict=True):
+        totals = self._counted(with_gauges=False)
+        self._hold(list(totals))
+        for slot, total in zip(self.layout.plan.slots, totals, strict=True):
             if slot.held:
                 self._owed[slot.head] = self._highest[slot.head] - (total or 0.0)
 
@@ -68,13 +67,13 @@ class Ledger:
         return {engine: self._gauges[head] for engine, head in heads.items() if head in self._gauges}
 
     def totals(self, *, with_gauges: bool) -> list[float | None]:
-        plan, totals = self._counted(with_gauges=with_gauges)
-        self._hold(plan, totals)
+        totals = self._counted(with_gauges=with_gauges)
+        self._hold(totals)
         return totals
 
-    def _counted(self, *, with_gauges: bool) -> tuple[Plan, list[float | None]]:
+    def _counted(self, *, with_gauges: bool) -> list[float | None]:
         plan = self.layout.plan
-        totals: list[float | None] = [_at_first(slot.series) for slot in plan.slots]
+        totals: list[float | None] = [0.0 if slot.series.begins_with_0 else None for slot in plan.slots]
         sources = [(self._now, self._base)]
         if with_gauges:
             sources.append((self._gauges, {}))
@@ -85,20 +84,20 @@ class Ledger:
                     whole = value + base.get(head, 0.0)
                     for number, weight in uses:
                         totals[number] = (totals[number] or 0.0) + weight * whole
-        self._multiply(plan, totals)
-        return plan, totals
+        self._multiply(totals)
+        return totals
 
-    def _hold(self, plan: Plan, totals: list[float | None]) -> None:
+    def _hold(self, totals: list[float | None]) -> None:
         """SGLang counts the first token of a request before its end: what is its end less its first token falls with
         each request that runs, and Prometheus would take that for a counter that begins anew."""
-        for number, slot in enumerate(plan.slots):
+        for number, slot in enumerate(self.layout.plan.slots):
             if slot.held:
                 total = (totals[number] or 0.0) + self._owed.get(slot.head, 0.0)
                 highest = max(total, self._highest.get(slot.head, 0.0))
                 totals[number] = self._highest[slot.head] = highest
 
-    def _multiply(self, plan: Plan, totals: list[float | None]) -> None:
-        for number, slot in enumerate(plan.slots):
+    def _multiply(self, totals: list[float | None]) -> None:
+        for number, slot in enumerate(self.layout.plan.slots):
             total = totals[number]
             if slot.times is not None and total is not None:
                 name, engine, less = slot.times
@@ -111,8 +110,3 @@ class Ledger:
 
 def _marks(gauges: Mapping[str, float]) -> frozenset[tuple[str, float]]:
     return frozenset(one for one in gauges.items() if one[0].startswith(BIRTHMARK))
-
-
-def _at_first(series: Series) -> float | None:
-    """A gauge that nobody has told is not 0."""
-    return 0.0 if series.kind is not Kind.GAUGE or series.how is How.CONSTANT else None

@@ -2,11 +2,13 @@
 Served by `middleware.endpoints.metrics`.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 
+from middleware.metrics.buckets import is_beyond
 from middleware.metrics.counts import Counter, Histogram, Summary
 from middleware.metrics.exposition import GROWING, comments, head, number
 from middleware.metrics.known import Known
@@ -14,7 +16,6 @@ from middleware.metrics.record import How, Kind, Labels, Series
 from middleware.metrics.sglang import is_kept
 from middleware.metrics.table import TABLE
 
-_CREATED = frozenset({Kind.COUNTER, Kind.HISTOGRAM, Kind.SUMMARY})
 Line = tuple[str, float]
 
 
@@ -35,7 +36,7 @@ class Page:
         for series, lines in self._all(known):
             pieces.append(comments(series.name, series.kind.value, series.help))
             pieces += [f"{text} {number(value)}\n" for text, value in lines]
-            if series.kind in _CREATED:
+            if series.grows:
                 pieces += self._creations(series, lines)
         for family in known.ledger.families:
             if is_kept(family.name) and (known.fresh or family.kind in GROWING):
@@ -66,7 +67,6 @@ class Page:
 
 def _translated(known: Known) -> Iterator[tuple[Series, list[Line]]]:
     ledger = known.ledger
-    ledger.layout.name(known.model_name, known.longest)
     last: Series | None = None
     lines: list[Line] = []
     for slot, total in zip(ledger.layout.plan.slots, ledger.totals(with_gauges=known.fresh), strict=True):
@@ -89,18 +89,15 @@ def _head(series: Series, known: Known, labels: Labels, suffix: str = "") -> str
 def _of_counts(series: Series, known: Known) -> Iterator[Line]:
     metric = getattr(known.counts, series.counts)
     names = series.label_names
-    seeds = series.seeds or (() if names else ((),))
     if isinstance(metric, Counter):
-        for values in dict.fromkeys((*seeds, *metric.values)):
-            yield _head(series, known, tuple(zip(names, values, strict=True))), metric.values.get(values, 0.0)
+        for values, value in metric.values.items():
+            yield _head(series, known, tuple(zip(names, values, strict=True))), value
     elif isinstance(metric, Summary):
         for values, (count, total) in metric.values.items():
             labels = tuple(zip(names, values, strict=True))
             yield _head(series, known, labels, "_count"), count
             yield _head(series, known, labels, "_sum"), total
     elif isinstance(metric, Histogram):
-        for values in seeds:
-            metric.child(*values)
         for values, child in metric.values.items():
             yield from _histogram(
                 series, known, metric, tuple(zip(names, values, strict=True)), child.counts, child.total
@@ -110,13 +107,11 @@ def _of_counts(series: Series, known: Known) -> Iterator[Line]:
 def _histogram(
     series: Series, known: Known, metric: Histogram, labels: Labels, counts: list[int], total: float
 ) -> Iterator[Line]:
-    longest = known.longest
-    trimmed = series.family == "request_tokens" and series.family not in known.policy.histogram_buckets
+    longest, own = known.longest, known.policy.histogram_buckets
     so_far = 0
-    for bound, count in zip((*metric.bounds, float("inf")), counts, strict=True):
+    for bound, count in zip((*metric.bounds, math.inf), counts, strict=True):
         so_far += count
-        if trimmed and bound < float("inf") and (longest is None or longest < bound):
-            continue
-        yield _head(series, known, (*labels, ("le", number(bound))), "_bucket"), float(so_far)
+        if not is_beyond(series.family, bound, longest, own):
+            yield _head(series, known, (*labels, ("le", number(bound))), "_bucket"), float(so_far)
     yield _head(series, known, labels, "_count"), float(so_far)
     yield _head(series, known, labels, "_sum"), total

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from prometheus_client.samples import Sample
 
-from middleware.metrics.buckets import FAMILIES
+from middleware.metrics.buckets import FAMILIES, is_beyond
 from middleware.metrics.exposition import head, number
-from middleware.metrics.record import How, Kind, Labels, Row, Series, Term
+from middleware.metrics.record import Kind, Labels, Row, Series, Term
 
 RANKS = ("pp_rank", "tp_rank", "moe_ep_rank")
 _ORDER = ("", "_bucket", "_count", "_sum")
@@ -69,9 +69,8 @@ class Planning:
         self._uses: dict[str, list[tuple[str, float]]] = {}
         self._gauges: dict[str, dict[str, str]] = {}
         self._by_name: dict[str, list[tuple[str, str, dict[str, str]]]] = {}
-        self._engines = [FIRST_ENGINE]
         self._of_schedulers: set[str] = set()
-        self._sort(samples)
+        self._engines = self._sort(samples)
 
     def plan(self) -> Plan:
         for place, series in enumerate(self._table):
@@ -83,7 +82,8 @@ class Planning:
         uses = {text: [(numbers[target], weight) for target, weight in to] for text, to in self._uses.items()}
         return Plan(slots, uses, self._gauges)
 
-    def _sort(self, samples: Mapping[str, Sample]) -> None:
+    def _sort(self, samples: Mapping[str, Sample]) -> list[str]:
+        """The engines that are known."""
         reporters = _reporters(samples.values())
         engines = {FIRST_ENGINE}
         for text, one in samples.items():
@@ -96,7 +96,7 @@ class Planning:
                     continue
             self._by_name.setdefault(one.name, []).append((text, engine, labels))
             self._gauges.setdefault(one.name, {})[engine] = text
-        self._engines = sorted(engines, key=int)
+        return sorted(engines, key=int)
 
     def _row(self, series: Series, place: tuple[int, int], row: Row) -> None:
         found: set[str] = set()
@@ -105,14 +105,14 @@ class Planning:
                 if not _fits(term, labels):
                     continue
                 le = labels["le"] if row.keeps_le else ""
-                if le and self._is_beyond(series, le):
+                if le and self._is_beyond(series, float(le)):
                     continue
                 to = FIRST_ENGINE if row.together else engine
                 found.add(to)
                 slot = self._slot(series, place, row, to, le)
                 self._made.setdefault(slot.head, slot)
                 self._uses.setdefault(text, []).append((slot.head, term.weight))
-        if series.kind is not Kind.GAUGE or series.how is How.CONSTANT:
+        if series.begins_with_0:
             for engine in self._expected(row):
                 if engine not in found:
                     for le in self._seeds(series) if row.keeps_le else ("",):
@@ -130,19 +130,15 @@ class Planning:
         child = 0 if series.kind is Kind.HISTOGRAM else place[1]
         order = (place[0], int(engine), _ORDER.index(row.suffix), child, float(le or 0))
         times = (row.times, engine, row.less) if row.times else None
-        held = series.kind is not Kind.GAUGE and (times is not None or any(term.weight < 0 for term in row.terms))
+        held = series.grows and (times is not None or any(term.weight < 0 for term in row.terms))
         return Slot(series, head(series.name + row.suffix, tuple(sorted(labels))), order, times, held)
 
-    def _is_beyond(self, series: Series, le: str) -> bool:
-        """vLLM's bounds of lengths end with the model's. Before that is known none is written: it might vanish."""
-        if series.family != "request_tokens" or series.family in self._bounds or le == "+Inf":
-            return False
-        return self._named.longest is None or float(le) > self._named.longest
+    def _is_beyond(self, series: Series, bound: float) -> bool:
+        return is_beyond(series.family, bound, self._named.longest, self._bounds)
 
     def _seeds(self, series: Series) -> list[str]:
         bounds = self._bounds.get(series.family) or FAMILIES.get(series.family, ())
-        texts = [number(float(bound)) for bound in bounds]
-        return [*(le for le in texts if not self._is_beyond(series, le)), "+Inf"]
+        return [*(number(float(bound)) for bound in bounds if not self._is_beyond(series, bound)), "+Inf"]
 
 
 def _reporters(samples: Iterable[Sample]) -> dict[tuple[str, tuple[str, ...]], tuple[int, ...]]:

@@ -1,9 +1,9 @@
 """The shape of the tables of series: one frozen record for each name that vLLM serves, or that we serve beside it.
-The tables are in `table`; `layout` walks those that come from SGLang, `page` writes them all.
+The tables are in `table`; `plan` walks what comes from SGLang, `served` and `page` the rest, `document` all of it.
 """
 
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,7 @@ class Series:
     how: How
     rows: tuple[Row, ...] = ()
     # Of what we count: the attribute of `counts.Counts`, its labels (or those of what we tell), and those of their
-    # values that are there from the beginning, as in vLLM.
+    # values that are there from the beginning, as in vLLM; without labels, the only one.
     counts: str = ""
     label_names: tuple[str, ...] = ()
     seeds: tuple[tuple[str, ...], ...] = ()
@@ -85,6 +85,15 @@ class Series:
     why: str = ""
     # Of vLLM, where 0.33.0 does not have it any more.
     versions: str = ""
+
+    @property
+    def grows(self) -> bool:
+        return self.kind is not Kind.GAUGE
+
+    @property
+    def begins_with_0(self) -> bool:
+        """A gauge that nobody has told is not 0."""
+        return self.grows or self.how is How.CONSTANT
 
 
 def term(name: str, weight: float = 1.0, **where: str) -> Term:
@@ -103,9 +112,8 @@ def _summed(
     kind: Kind, name: str, unit: str, text: str, terms: tuple[Term | str, ...], why: str, versions: str
 ) -> Series:
     made = _terms(terms)
-    how = How.RENAMED if len(made) == 1 and not made[0].where else How.COMPUTED
     rows = (Row(made),)
-    return Series(name=name, kind=kind, unit=unit, help=text, how=how, rows=rows, why=why, versions=versions)
+    return Series(name=name, kind=kind, unit=unit, help=text, how=_how(made), rows=rows, why=why, versions=versions)
 
 
 def split(
@@ -125,13 +133,12 @@ def histogram(
         Row(tuple(Term(source.name + suffix, source.where) for source in made), suffix=suffix, keeps_le=not place)
         for place, suffix in enumerate(("_bucket", "_sum", "_count"))
     )
-    how = How.RENAMED if len(made) == 1 and not made[0].where else How.COMPUTED
     return Series(
         name=name,
         kind=Kind.HISTOGRAM,
         unit=unit,
         help=text,
-        how=how,
+        how=_how(made),
         rows=rows,
         family=family,
         why=why,
@@ -172,7 +179,7 @@ def counted(
         how=How.COUNTED,
         counts=counts,
         label_names=labels,
-        seeds=tuple(seeds),
+        seeds=tuple(seeds) or (() if labels else ((),)),
         family=family,
         own=own,
         why=why,
@@ -205,14 +212,18 @@ def told(
     )
 
 
-def constant(name: str, kind: Kind, unit: str, text: str, why: str, labels: Labels = (), versions: str = "") -> Series:
+def constant(name: str, kind: Kind, unit: str, text: str, why: str, versions: str = "") -> Series:
     """Always 0, because that is the truth."""
-    rows = (Row((), labels),)
+    rows = (Row(()),)
     return Series(name=name, kind=kind, unit=unit, help=text, how=How.CONSTANT, rows=rows, why=why, versions=versions)
 
 
 def absent(name: str, kind: Kind, why: str, versions: str = "") -> Series:
     return Series(name=name, kind=kind, unit="", help="", how=How.ABSENT, why=why, versions=versions)
+
+
+def _how(terms: Sequence[Term]) -> How:
+    return How.RENAMED if len(terms) == 1 and not terms[0].where else How.COMPUTED
 
 
 def _terms(given: Iterable[Term | str]) -> tuple[Term, ...]:

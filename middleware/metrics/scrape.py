@@ -1,5 +1,5 @@
 """SGLang's /metrics, asked once for all who ask at the same time, and never waited for long.
-Called by `page`, and by `middleware.watch` when an engine becomes ready.
+Driven by `served`: for each page, and when an engine becomes ready.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ from middleware.preparation import cut
 from middleware.preparation.prompts import Prompts, require_tokens
 from middleware.prompt.conversation import BILLING_HEADER, conversation
 from middleware.prompt.failures import BadPrompt, CannotRender
-from middleware.prompt.needs import FIELDS, FLAGS, OVERRIDDEN
+from middleware.prompt.needs import FIELDS, FLAGS, OVERRIDDEN, not_text
 from middleware.prompt.request import truth
 
 IDS = "input_ids"
@@ -94,12 +94,22 @@ class Chats:
 
     def _own_ids(self, draft: Draft) -> None:
         """The client has rendered by itself, which is SGLang's way and not vLLM's."""
+        if draft.texts is None and (media := not_text(draft.value(MESSAGES))) is not None:
+            raise bad_value(f"A prompt of token ids leaves no place for {media}: SGLang would not see it.", MESSAGES)
         ids = draft.value(IDS)
-        wanted = cut.wanted(draft, self._prompts.context, generates=True)
-        if wanted is not None:
-            draft.replace(IDS, wanted(ids))
-            require_tokens([wanted(ids)])
+        context = self._prompts.context
+        wanted = cut.wanted(draft, context, generates=True)
+        if wanted is not None and wanted.needed([ids]):
+            ids = wanted(ids)
+            draft.replace(IDS, ids)
+            require_tokens([ids])
+        if context is not None:
+            fit(draft, len(ids), context)
         _leave_out(draft)
+        if draft.told.return_token_ids:
+            draft.told.prompt_token_ids = ids
+        if _wants_ids_first(draft):
+            draft.drop(PROMPT_IDS_IN_STREAM)
 
     async def _rendered(self, draft: Draft, fields: Mapping[str, Any]) -> None:
         prompts = self._prompts

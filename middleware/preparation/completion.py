@@ -88,9 +88,11 @@ class Completions:
 
 
 def _is_generated(draft: Draft) -> bool:
-    """What /v1/completions of SGLang 0.5.23 cannot tell: the ids of the tokens that have log probabilities, and in a
-    stream the versions of the weights."""
+    """What /v1/completions of SGLang 0.5.23 cannot tell: the ids of the tokens that have log probabilities, those of a
+    prompt that is not echoed, and in a stream the versions of the weights."""
     told = draft.told
+    if told.prompt_logprobs is not None:
+        return True
     if told.logprobs is not None and (told.tokens_as_ids or draft.policy.return_tokens_as_token_ids):
         return True
     return told.return_weight_versions and "stream" in draft.fields and bool(draft.value("stream"))

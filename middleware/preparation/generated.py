@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from middleware.dialect.prompt_logprobs import LEAST
 from middleware.fields.draft import Draft
 from middleware.fields.native_sampling import SAMPLING_PARAMS, sampling_params
 
@@ -33,15 +34,17 @@ def generate(draft: Draft, prompts: Sequence[Sequence[int]], lengths: Sequence[i
     told, fields = draft.told, draft.fields
     params: dict[str, Any] = {LENGTH: implied}
     params |= {ours: fields[name] for name, ours in SAMPLING.items() if draft.given(name)}
-    params |= _constraint(draft)
+    params |= constraint(draft)
     native: dict[str, Any] = {name: fields[name] for name in SAME if draft.given(name)}
     native["input_ids"] = prompts if len(prompts) > 1 else prompts[0]
     native[SAMPLING_PARAMS] = [{**params, LENGTH: length} for length in lengths] if lengths else params
     if told.return_token_ids or told.echo:
         native["return_prompt_token_ids"] = True
-    if told.logprobs is not None:
-        native |= {"return_logprob": True, "top_logprobs_num": told.logprobs, "return_text_in_logprobs": True}
-        native["logprob_start_len"] = 0 if told.echo else -1
+    of_prompt = None if told.prompt_logprobs is None else max(told.prompt_logprobs, LEAST)
+    ranked = [number for number in (told.logprobs, of_prompt) if number is not None]
+    if ranked:
+        native |= {"return_logprob": True, "top_logprobs_num": max(ranked), "return_text_in_logprobs": True}
+        native["logprob_start_len"] = 0 if told.echo or of_prompt is not None else -1
     draft.fields = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in native.items()}
     draft.edits += 1
     # Of the kinds that the scheduler must have: 5.0 is no int to it.
@@ -49,7 +52,7 @@ def generate(draft: Draft, prompts: Sequence[Sequence[int]], lengths: Sequence[i
     told.target = TARGET
 
 
-def _constraint(draft: Draft) -> dict[str, str]:
+def constraint(draft: Draft) -> dict[str, str]:
     wanted = draft.value("response_format") or {}
     match wanted.get("type"):
         case "json_schema":

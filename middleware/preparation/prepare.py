@@ -11,18 +11,20 @@ from middleware.preparation.chat import Chats
 from middleware.preparation.completion import Completions
 from middleware.preparation.native import Natives
 from middleware.preparation.prompts import Prompts
+from middleware.preparation.tokens_in import TokenPrompts
 from middleware.repair.guards import too_deep
 
 
 class Preparation:
     """work = prepare(draft)   # None, or to be awaited; it changes the draft, or is Refused"""
 
-    __slots__ = ("_chats", "_completions", "_natives")
+    __slots__ = ("_chats", "_completions", "_natives", "_tokens")
 
     def __init__(self, prompts: Prompts) -> None:
         self._chats = Chats(prompts)
         self._completions = Completions(prompts)
         self._natives = Natives(prompts)
+        self._tokens = TokenPrompts(prompts)
 
     def __call__(self, draft: Draft) -> Awaitable[None] | None:
         return self._after_checks(draft) if draft.deferred else self._work(draft)
@@ -32,6 +34,8 @@ class Preparation:
             return self._chats.work(draft)
         if draft.told.kind is Kind.COMPLETION:
             return self._completions.work(draft)
+        if draft.told.kind is Kind.TOKENS:
+            return self._tokens.work(draft)
         if draft.prompts:
             return self._natives.work(draft)
         return None

@@ -53,6 +53,14 @@ class Prompts:
     def context(self) -> int | None:
         return self._model.context_length
 
+    @property
+    def vocabulary(self) -> int:
+        return self._model.vocabulary
+
+    @property
+    def experts_per_token(self) -> int:
+        return self._model.experts_per_token
+
     async def warm(self) -> None:
         """Reads and compiles, in a thread. What is missing may be there the next time: SGLang downloads."""
         if self._cannot is None:

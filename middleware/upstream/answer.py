@@ -143,7 +143,11 @@ class Answer(abc.ABC):
         return data
 
     def _hand_on(self) -> None:
-        if self._pieces and self._sink is not None and not self.complete and not self._sink(self._take()):
+        if not self._pieces or self._sink is None or self.complete:
+            return
+        if self._sink(self._take()):
+            self.go_on()  # More than fits may have come before there was a sink.
+        else:
             self._stop_reading()
 
     @abc.abstractmethod

@@ -5,6 +5,7 @@ Made by `middleware.proxy` for each request; `abort` may be called from another 
 import asyncio
 import time
 
+from middleware.errors_log import RECORD
 from middleware.upstream.connection import Connection
 from middleware.upstream.exceptions import Aborted, UpstreamClosed
 from middleware.upstream.pool import Pool
@@ -32,6 +33,8 @@ class Exchange:
         self, head: bytes, body: bytes = b"", *, head_only: bool = False, whole: bool = True, chunked: bool = False
     ) -> None:
         """Connects and sends. Without `whole`, `write` sends the rest of the body and `end` ends it."""
+        if (record := RECORD.get()) is not None:
+            record.opened(body)
         connection = None
         if whole:
             connection = self._pool.take_idle()
@@ -78,6 +81,8 @@ class Exchange:
         return connection
 
     async def write(self, data: bytes) -> None:
+        if (record := RECORD.get()) is not None and record.sent is not None:
+            record.sent.add(data)
         if self._connection is not None and data:
             await self._connection.write(_chunk(data) if self._chunked else data)
 

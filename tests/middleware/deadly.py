@@ -86,7 +86,10 @@ def _reasons(path: str, body: dict[str, Any]) -> Iterator[str]:
     for holder in (body, *_objects(parameters), *_objects(body.get("options"))):
         for inner in (holder, *_objects(holder.get("sampling_params"))):
             yield from _too_large(inner)
-        if holder.get("custom_labels") and path != "/v1/chat/completions":
+        # The documents of Vertex and Ollama have fields of their own, and SGLang looks at nothing else of them.
+        is_foreign = path == "/vertex_generate" or path.startswith("/api/")
+        is_read = path != "/v1/chat/completions" and (not is_foreign or holder is not body)
+        if holder.get("custom_labels") and is_read:
             yield "custom_labels"
     if path in CHAT and isinstance(body.get("lora_path"), list):
         yield "lora_path is a list for one prompt"

@@ -19,8 +19,9 @@ import httpx
 import pytest
 import uvicorn
 
-from middleware.app import create_app
+from middleware.app import build
 from middleware.client import ClientProtocol
+from middleware.device_memory import DeviceMemory
 from middleware.listen import listening_socket
 from middleware.settings import Settings
 
@@ -30,14 +31,14 @@ PATIENCE = 30.0  # seconds; the machine is slow and shared, and a hang must stil
 T = TypeVar("T")
 
 
-def wait_for(what: Callable[[], T], why: str) -> T:
+def wait_for(what: Callable[[], T], why: str, seconds: float = PATIENCE) -> T:
     """The first true value of `what`."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := what():
             return found
         time.sleep(0.02)
-    raise AssertionError(f"not within {PATIENCE:.0f} s: {why}")
+    raise AssertionError(f"not within {seconds:.0f} s: {why}")
 
 
 def free_port() -> int:
@@ -135,12 +136,14 @@ def stand_in(*args: str, **env: str) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def middleware(upstream_port: int, *, wait_ready: bool = True, **settings: Any) -> Iterator[Served]:
+def middleware(
+    upstream_port: int, *, wait_ready: bool = True, memory: DeviceMemory | None = None, **settings: Any
+) -> Iterator[Served]:
     """The application on a real socket, served by uvicorn as in production but for the signals."""
     configured = Settings(upstream_host="127.0.0.1", upstream_port=upstream_port, **settings)
     sock = listening_socket(configured)
     config = uvicorn.Config(
-        create_app(configured), loop="uvloop", http=ClientProtocol, ws="none", access_log=False, log_config=None,
+        build(configured, memory).app, loop="uvloop", http=ClientProtocol, ws="none", access_log=False, log_config=None,
         proxy_headers=False, timeout_graceful_shutdown=3,
     )  # fmt: skip
     server = uvicorn.Server(config)

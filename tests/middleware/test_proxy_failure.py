@@ -14,8 +14,6 @@ from tests.middleware.serving import Served, middleware, stand_in
 from tests.middleware.upstreams import hostile
 from tests.middleware.wire import REQUESTS, SSE, chunk, read_body
 
-STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
-
 
 @pytest.mark.parametrize(
     "sent",
@@ -123,7 +121,7 @@ def test_a_fault_of_ours_is_500_in_vllms_shape_too(
         raise ZeroDivisionError("ours")
 
     monkeypatch.setattr(proxy, "require_json", fault)
-    monkeypatch.setattr(models, "_card", fault)
+    monkeypatch.setattr(models, "card", fault)
     close = {"connection": "close"}  # uvicorn closes behind a fault, and the next test must not get that connection.
     for answer in (front.post("/v1/chat/completions", json={}), front.get("/v1/models", headers=close)):
         assert answer.status_code == 500

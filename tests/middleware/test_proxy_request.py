@@ -21,7 +21,6 @@ from tests.middleware.upstreams import hostile
 from tests.middleware.wire import REQUESTS, head_of
 
 AS_IT_COMES = "/v1/audio/transcriptions"
-STREAMED = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/generate"]
 
 
 def test_a_request_that_needs_nothing_goes_out_byte_for_byte(front: Served) -> None:
@@ -55,9 +54,37 @@ def test_the_operator_strips_fields(engine: Served) -> None:
             assert "logprobs" not in json.loads(echo["body"])
 
 
-def test_the_path_goes_on_as_the_client_wrote_it(front: Served) -> None:
-    request = head_of("GET /api%2Ftags?a=%2F&b HTTP/1.1", "x-standin: echo", "connection: close")
-    assert b'"target": "/api%2Ftags?a=%2F&b"' in front.raw(request)
+def test_the_path_goes_on_as_the_client_wrote_it_without_a_query_that_sglang_would_log(front: Served) -> None:
+    for target in ("/api%2Ftags?a=%2F&b", "/api%2Ftags?api_key=sk-1"):
+        request = head_of(f"GET {target} HTTP/1.1", "x-standin: echo", "connection: close")
+        assert b'"target": "/api%2Ftags"' in front.raw(request)
+    for path in ("/api/show", AS_IT_COMES):
+        assert front.post(f"{path}?sig=1", headers={"x-standin": "echo"}, json={}).json()["target"] == path
+
+
+@pytest.mark.parametrize(
+    ("asked", "goes_on"),
+    [
+        ("/v1/responses/resp_1?stream=true&starting_after=3&include=a&x=1", "?stream=true&starting_after=3&include=a"),
+        ("/v1/responses/resp_1?api_key=1&include=sk%2Done&include=b", "?include=b"),
+        ("/v1/responses/sk-one", None),
+        ("/v1/responses/%73k-one", None),
+        ("/flush_cache?timeout=3&sig=1&X-Amz-Signature=2&a=sk-one&token=2&b", "?timeout=3&b"),
+    ],
+)
+def test_a_query_that_a_route_needs_goes_on_without_secrets(engine: Served, asked: str, goes_on: str | None) -> None:
+    policy = Policy(response_store=True)
+    with middleware(engine.port, policy=policy, api_keys=("sk-one",), expose_routes=("/flush_cache",)) as front:
+        headers = {"x-standin": "echo", "authorization": "Bearer sk-one"}
+        echo = front.get(asked, headers=headers).json()
+    path = asked.partition("?")[0]
+    assert echo["target"] == ("/v1/responses/%2A%2A%2A" if goes_on is None else path + goes_on)
+
+
+def test_an_id_that_holds_a_key_is_not_told_to_sglang(guarded: Served) -> None:
+    headers = {"x-standin": "echo", "authorization": "Bearer sk-one", "x-request-id": "a-sk-two"}
+    echo = guarded.post("/v1/chat/completions", json=REQUESTS["/v1/chat/completions"], headers=headers).json()
+    assert re.fullmatch("chatcmpl-[0-9a-f]{16}", json.loads(echo["body"])["rid"])
 
 
 def test_headers_keep_their_order_and_duplicates_in_both_directions(front: Served) -> None:

@@ -48,7 +48,7 @@ def test_both_ways_are_served(prefixed: Served) -> None:
         assert prefixed.get(f"{prefix}/version").status_code == 200
         assert prefixed.get(f"{prefix}/v1/models", headers=headers).status_code == 200
         echo = prefixed.get(f"{prefix}/api/tags?a=1", headers=headers).json()
-        assert echo["target"] == "/api/tags?a=1"
+        assert echo["target"] == "/api/tags"  # a query may hold a key, and SGLang logs it
 
 
 @pytest.mark.parametrize(

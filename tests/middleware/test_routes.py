@@ -6,8 +6,9 @@ import pytest
 
 from middleware.access import GUARDED
 from middleware.admin import ADMIN, opened
+from middleware.route import Access
 from middleware.router import Router
-from middleware.routes import ROUTES, Access, routes
+from middleware.routes import ROUTES, routes
 from middleware.settings import Settings, SettingsError
 from tests.middleware.endpoints.policies import Switched
 from tests.middleware.serving import Served

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,31 +22,29 @@ NOTHING_DONE_YET = b'sglang:prefill_effective_tokens_total{mode="input"} 0.0\n'
 
 
 class Sglang:
-    """Its /metrics, and what a request of ours sees of it; `at(second)` is one look."""
+    """Its /metrics, and what the requests that wait for it see of it; `at(second)` is one look."""
 
-    def __init__(self, word: Path | None = None, *, stall_seconds: int = 0) -> None:
+    def __init__(self, word: Path | None = None, *, stall_seconds: int = 0, active: int = 1) -> None:
         self.running, self.tokens = 1, 100
         self.failure: Exception | None = None
         self.text: bytes | None = None
         self.scrapes = 0
-        self.scrape: Callable[[], Awaitable[bytes]] | None = None
+        self.meanwhile: Callable[[], None] = lambda: None  # what happens while it is asked
         self.flow, self.engine = Flow(), Engine()
+        self.flow.active = active
         self.engine.become(State.READY, "the test says so")
         policy = Policy(watchdog_seconds=WATCHDOG, stall_seconds=stall_seconds)
         self.ready = word and word.with_suffix("")
         if self.ready is not None:
             self.ready.touch()
-        self._stall = Stall(self.engine, self.flow, self._scrape, policy, self.ready, word)
+        self._stall = Stall(self.engine, self.flow, self.fetch, policy, self.ready, word)
 
-    async def _scrape(self) -> bytes:
+    async def fetch(self) -> tuple[int, bytes]:
         self.scrapes += 1
-        if self.scrape is not None:
-            return await self.scrape()
+        self.meanwhile()
         if self.failure is not None:
             raise self.failure
-        if self.text is not None:
-            return self.text
-        return Recorded("m").metrics(self.running, self.tokens)
+        return 200, Recorded("m").metrics(self.running, self.tokens) if self.text is None else self.text
 
     def at(self, second: float) -> float:
         asyncio.run(self._stall.look(second))
@@ -54,6 +52,11 @@ class Sglang:
 
     def through(self, first: int, last: int) -> float:
         return [self.at(second) for second in range(first, last + 1)][-1]
+
+
+@pytest.fixture
+def word(tmp_path: Path) -> Path:
+    return tmp_path / "sglang.a.stalled"
 
 
 def test_the_counters_are_those_of_a_real_sglang() -> None:
@@ -103,8 +106,7 @@ def test_no_progress_for_longer_than_the_watchdog_is_a_stall_and_is_reported_onc
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
-    sglang = Sglang()
-    sglang.flow.active = 2
+    sglang = Sglang(active=2)
     assert sglang.through(1000, 1000 + WATCHDOG - 1) == 0.0
     assert sglang.through(1000 + WATCHDOG, 1400) == 400.0
     assert caplog.text.count("stalled: no token for 300 s while 1 request ran or waited") == 1
@@ -114,7 +116,7 @@ def test_no_progress_for_longer_than_the_watchdog_is_a_stall_and_is_reported_onc
 
 
 def test_nothing_is_asked_while_nobody_waits_or_answers_come() -> None:
-    sglang = Sglang()
+    sglang = Sglang(active=0)
     sglang.through(0, 500)
     sglang.flow.active = 1
     for second in range(500, 1500):
@@ -124,7 +126,7 @@ def test_nothing_is_asked_while_nobody_waits_or_answers_come() -> None:
 
 
 def test_a_request_after_an_idle_hour_is_not_stalled_for_an_hour() -> None:
-    sglang = Sglang()
+    sglang = Sglang(active=0)
     sglang.flow.last = 10.0
     sglang.at(3600)
     sglang.flow.active = 1
@@ -133,7 +135,6 @@ def test_a_request_after_an_idle_hour_is_not_stalled_for_an_hour() -> None:
 
 def test_a_silent_request_that_makes_tokens_is_no_stall_and_is_seldom_asked_about() -> None:
     sglang = Sglang()
-    sglang.flow.active = 1
     for second in range(2000):
         sglang.tokens += 1
         assert sglang.at(second) == 0.0
@@ -143,7 +144,6 @@ def test_a_silent_request_that_makes_tokens_is_no_stall_and_is_seldom_asked_abou
 def test_a_stall_ends_when_tokens_come_or_nothing_is_left_to_do() -> None:
     for change in ("tokens", "running"):
         sglang = Sglang()
-        sglang.flow.active = 1
         assert sglang.through(0, 400) == 400.0
         setattr(sglang, change, 0)
         sglang.flow.active = int(change != "running")
@@ -151,8 +151,8 @@ def test_a_stall_ends_when_tokens_come_or_nothing_is_left_to_do() -> None:
 
 
 def test_a_wedge_in_the_first_step_after_idle_hours_is_one_though_sglang_counts_no_request() -> None:
-    sglang = Sglang()
-    sglang.flow.active, sglang.running = 5, 0
+    sglang = Sglang(active=5)
+    sglang.running = 0
     assert sglang.through(0, 2000) == 2000.0
     sglang.flow.active = 0
     assert sglang.through(2001, 2010) == 0.0
@@ -161,14 +161,13 @@ def test_a_wedge_in_the_first_step_after_idle_hours_is_one_though_sglang_counts_
 @pytest.mark.parametrize("text", [NOTHING_DONE_YET, b"sglang:realtime_tokens_total 7.0\n"])
 def test_a_wedge_in_the_very_first_step_is_one_where_sglang_has_not_told_all_its_numbers_yet(text: bytes) -> None:
     sglang = Sglang()
-    sglang.flow.active, sglang.text = 1, text
+    sglang.text = text
     assert sglang.through(0, 400) == 400.0
 
 
 def test_an_embedding_engine_that_works_is_never_stalled() -> None:
     """Each of its batches is a prefill, and SGLang 0.5.23 counts its tokens as any other's; it need not tell more."""
     sglang = Sglang()
-    sglang.flow.active = 1
     for second in range(2000):
         sglang.text = f'sglang:realtime_tokens_total{{mode="prefill_compute"}} {second // 25}\n'.encode()
         assert sglang.at(second) == 0.0
@@ -176,14 +175,9 @@ def test_an_embedding_engine_that_works_is_never_stalled() -> None:
 
 def test_an_answer_that_comes_while_we_ask_is_no_stall() -> None:
     sglang = Sglang()
-    sglang.flow.active = 1
     assert sglang.through(0, WATCHDOG - 11) == 0.0
-
-    async def hanging() -> bytes:
-        sglang.flow.last = float(WATCHDOG)
-        raise TimeoutError
-
-    sglang.scrape = hanging
+    sglang.failure = TimeoutError()
+    sglang.meanwhile = lambda: setattr(sglang.flow, "last", float(WATCHDOG))
     assert sglang.at(WATCHDOG) == 0.0
 
 
@@ -198,7 +192,6 @@ def test_clients_that_give_up_in_between_hide_nothing() -> None:
 @pytest.mark.parametrize("failure", [TimeoutError(), UpstreamClosed()])
 def test_an_engine_that_does_not_even_say_how_it_is_is_stalled_too(failure: Exception) -> None:
     sglang = Sglang()
-    sglang.flow.active = 1
     sglang.failure = failure
     sglang.engine.become(State.GONE, "its /health did not answer")
     assert sglang.through(0, 400) == 400.0
@@ -206,7 +199,6 @@ def test_an_engine_that_does_not_even_say_how_it_is_is_stalled_too(failure: Exce
 
 def test_nobody_there_is_dead_and_not_stalled() -> None:
     sglang = Sglang()
-    sglang.flow.active = 1
     sglang.failure = ConnectFailed()
     assert sglang.through(0, 1000) == 0.0
 
@@ -214,7 +206,6 @@ def test_nobody_there_is_dead_and_not_stalled() -> None:
 @pytest.mark.parametrize("text", [b"", b"sglang:num_running_reqs 1.0\nsglang:generation_tokens_total 5.0\n"])
 def test_an_sglang_that_does_not_tell_is_never_stalled(text: bytes) -> None:
     sglang = Sglang()
-    sglang.flow.active = 1
     sglang.text = text
     assert sglang.through(0, 1000) == 0.0
 
@@ -222,7 +213,6 @@ def test_an_sglang_that_does_not_tell_is_never_stalled(text: bytes) -> None:
 @pytest.mark.parametrize("state", [State.PAUSED, State.ASLEEP])
 def test_a_paused_engine_is_silent_because_it_was_told_to_be(state: State) -> None:
     sglang = Sglang()
-    sglang.flow.active = 1
     assert sglang.through(0, 400) == 400.0
     sglang.engine.become(state, "training")
     assert sglang.through(401, 1000) == 0.0
@@ -230,22 +220,18 @@ def test_a_paused_engine_is_silent_because_it_was_told_to_be(state: State) -> No
     assert sglang.through(1001, 1001 + WATCHDOG - 1) == 0.0
 
 
-def test_word_is_left_for_supervision_only_where_the_operator_wants_it(tmp_path: Path) -> None:
-    word = tmp_path / "sglang.stalled"
+def test_word_is_left_for_supervision_only_where_the_operator_wants_it(word: Path) -> None:
     sglang = Sglang(word)
-    sglang.flow.active = 1
     assert sglang.through(0, 2000) == 2000.0
     assert not word.exists()
 
 
 def test_word_names_the_life_and_is_repeated_as_long_as_the_stall_lasts(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    word: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    word = tmp_path / "sglang.a.stalled"
     sglang = Sglang(word, stall_seconds=600)
     assert sglang.ready is not None
     life = sglang.ready.stat().st_mtime_ns
-    sglang.flow.active = 1
     sglang.through(0, 599)
     assert not word.exists()
     sglang.at(600)
@@ -264,10 +250,8 @@ def test_word_names_the_life_and_is_repeated_as_long_as_the_stall_lasts(
     assert word.exists()
 
 
-def test_word_that_could_not_be_written_is_written_later(tmp_path: Path) -> None:
-    word = tmp_path / "sglang.stalled"
+def test_word_that_could_not_be_written_is_written_later(word: Path) -> None:
     sglang = Sglang(word, stall_seconds=600)
-    sglang.flow.active = 1
     word.mkdir()
     sglang.through(0, 650)
     word.rmdir()
@@ -275,10 +259,8 @@ def test_word_that_could_not_be_written_is_written_later(tmp_path: Path) -> None
     assert word.is_file()
 
 
-def test_no_word_is_left_of_an_engine_that_died_since_the_last_look(tmp_path: Path) -> None:
-    word = tmp_path / "sglang.stalled"
+def test_no_word_is_left_of_an_engine_that_died_since_the_last_look(word: Path) -> None:
     sglang = Sglang(word, stall_seconds=305)
-    sglang.flow.active = 1
     sglang.through(0, 301)
     sglang.failure = ConnectFailed()
     sglang.flow.active = 0
@@ -287,11 +269,9 @@ def test_no_word_is_left_of_an_engine_that_died_since_the_last_look(tmp_path: Pa
     assert not word.exists()
 
 
-def test_the_silence_of_one_life_is_none_of_the_next_one_that_has_done_as_much(tmp_path: Path) -> None:
-    word = tmp_path / "sglang.stalled"
+def test_the_silence_of_one_life_is_none_of_the_next_one_that_has_done_as_much(word: Path) -> None:
     sglang = Sglang(word, stall_seconds=305)
     assert sglang.ready is not None
-    sglang.flow.active = 1
     sglang.through(0, 301)
     os.utime(sglang.ready, (1, 1))
     assert sglang.through(302, 500) == 0.0
@@ -300,10 +280,8 @@ def test_the_silence_of_one_life_is_none_of_the_next_one_that_has_done_as_much(t
     assert word.read_text().startswith("1000000000\n")
 
 
-def test_the_operators_limit_may_be_shorter_than_the_watchdogs(tmp_path: Path) -> None:
-    word = tmp_path / "sglang.stalled"
+def test_the_operators_limit_may_be_shorter_than_the_watchdogs(word: Path) -> None:
     sglang = Sglang(word, stall_seconds=20)
-    sglang.flow.active = 1
     assert sglang.through(0, 20) == 20.0
     assert word.exists()
 
@@ -317,7 +295,7 @@ def test_it_goes_on_after_a_look_that_failed_as_nobody_thought(caplog: pytest.Lo
 
     async def main() -> None:
         sglang = Sglang()
-        stall = Failing(sglang.engine, sglang.flow, sglang._scrape, Policy(), None, None)
+        stall = Failing(sglang.engine, sglang.flow, sglang.fetch, Policy(), None, None)
         running = asyncio.create_task(stall.run())
         await asyncio.sleep(0.1)
         assert not running.done()

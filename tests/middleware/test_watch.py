@@ -13,7 +13,8 @@ from middleware.calls import Calls
 from middleware.engine import Engine, State
 from middleware.phases import Phase
 from middleware.upstream import Pool
-from middleware.watch import Watcher, leave_word
+from middleware.watch import Watcher, leave_word, lost_file
+from supervision import progress
 from tests.middleware.serving import PATIENCE, free_port
 from tests.middleware.upstreams import HEALTHY, LISTING, Script, read_head, scripted
 
@@ -95,9 +96,9 @@ def test_an_engine_that_was_ready_is_gone_at_once_and_comes_back(after: bytes, t
             assert engine.health().status_code == 200
             assert ready_file.stat().st_mode & 0o777 == 0o600
             assert float(ready_file.read_text()) > 0
-            ready_file.unlink()
+            written = ready_file.stat().st_mtime_ns
             await watcher.poll()
-            assert not ready_file.exists()  # Only when it becomes ready.
+            assert ready_file.stat().st_mtime_ns == written  # Only when it becomes ready.
             answers[b"/health"] = after
             await watcher.poll()
             assert engine.state is State.GONE
@@ -106,15 +107,22 @@ def test_an_engine_that_was_ready_is_gone_at_once_and_comes_back(after: bytes, t
 
 
 @pytest.mark.parametrize("state", [State.PAUSED, State.ASLEEP])
-def test_a_paused_engine_stays_paused_while_it_is_healthy_and_is_gone_when_it_dies(state: State) -> None:
+@pytest.mark.parametrize("said", [HEALTHY, STARTING, HANG], ids=["it answers", "it says no", "it says nothing"])
+def test_a_paused_engine_stays_paused_while_its_connection_stands_and_is_gone_when_it_dies(
+    state: State, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "PATIENCE_SECONDS", 0.05)
     answers = {b"/health": HEALTHY, b"/v1/models": LISTING}
 
     async def test(watcher: Watcher, engine: Engine) -> None:
         await watcher.poll()
         engine.become(state, "training")
+        # A /health that makes a token would wait for the end of the pause, and be poisoned by it.
+        del answers[b"/health"]
+        answers[b"/model_info"] = said
         await watcher.poll()
-        assert engine.state is state
-        answers[b"/health"] = b""
+        assert (engine.state, engine.health().status_code) == (state, 200)
+        answers[b"/model_info"] = b""
         await watcher.poll()
         assert engine.health().status_code == 503
         answers[b"/health"] = HEALTHY
@@ -189,7 +197,8 @@ def test_it_goes_on_after_a_poll_that_failed_as_nobody_thought(
 
     async def test() -> None:
         running = asyncio.create_task(Failing(Engine(), Calls(Pool("127.0.0.1", 1)), None).run())
-        await third_time.wait()
+        async with asyncio.timeout(PATIENCE):
+            await third_time.wait()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -204,6 +213,79 @@ def test_word_is_left_whole_and_anew(tmp_path: Path) -> None:
     assert path.stat().st_ino != first.st_ino
     assert path.read_text() == "2\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+# Found by chaos: a thief of the dead engine's port that says nothing kept /health at 200 for ten seconds.
+def test_an_engine_whose_word_supervision_has_taken_away_is_gone_though_its_port_hangs(tmp_path: Path) -> None:
+    answers = {b"/health": HEALTHY, b"/v1/models": LISTING}
+    ready_file = tmp_path / "ready"
+
+    async def test(watcher: Watcher, engine: Engine) -> None:
+        await watcher.poll()
+        answers[b"/health"] = HANG
+        ready_file.unlink()
+        await watcher.poll()
+        assert (engine.state, engine.why) == (State.GONE, "its process has ended")
+        answers[b"/health"] = HEALTHY
+        await watcher.poll()
+        assert engine.state is State.READY
+        assert ready_file.exists()
+
+    watching(answers, test, ready_file)
+
+
+def test_an_engine_that_supervision_has_given_up_is_gone_though_it_answers_until_its_next_life(tmp_path: Path) -> None:
+    ready_file = tmp_path / "ready"
+
+    async def test(watcher: Watcher, engine: Engine) -> None:
+        await watcher.poll()
+        lost_file(ready_file).write_text("its process sglang::scheduler (pid 7) has died\n")
+        for _ in range(2):
+            await watcher.poll()
+            assert (engine.state, engine.why) == (State.GONE, "its process sglang::scheduler (pid 7) has died")
+        lost_file(ready_file).unlink()
+        await watcher.poll()
+        assert engine.state is State.READY
+
+    watching({b"/health": HEALTHY, b"/v1/models": LISTING}, test, ready_file)
+
+
+def test_supervision_leaves_that_word_where_it_is_looked_for() -> None:
+    assert lost_file(Path("/run/ready/sglang")) == progress.lost_file(Path("/run/ready/sglang"))
+
+
+# Found by chaos (tests/chaos): the disk was full when the engine became ready, and its death a failed start.
+def test_word_that_could_not_be_left_is_left_as_soon_as_it_can_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ready_file = tmp_path / "missing" / "ready"
+
+    async def test(watcher: Watcher, engine: Engine) -> None:
+        for _ in range(3):
+            await watcher.poll()
+        assert engine.state is State.READY
+        assert caplog.text.count("cannot be written") == 1
+        ready_file.parent.mkdir()
+        await watcher.poll()
+        assert list(ready_file.parent.iterdir()) == [ready_file]
+        assert engine.state is State.READY
+
+    watching({b"/health": HEALTHY, b"/v1/models": LISTING}, test, ready_file)
+
+
+def test_word_that_is_owed_of_an_engine_that_is_gone_is_not_left(tmp_path: Path) -> None:
+    answers = {b"/health": HEALTHY, b"/v1/models": LISTING}
+    ready_file = tmp_path / "missing" / "ready"
+
+    async def test(watcher: Watcher, engine: Engine) -> None:
+        await watcher.poll()
+        answers[b"/health"] = b""
+        await watcher.poll()
+        ready_file.parent.mkdir()
+        await watcher.poll()
+        assert not ready_file.exists()
+
+    watching(answers, test, ready_file)
 
 
 def test_word_that_cannot_be_left_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -31,7 +31,7 @@ ABSENT: dict[str, str] = {
     "vllm:hisparse_": "of vLLM's connector; SGLang has no such cache",
     "vllm:kv_offload_": "of vLLM's offloading; SGLang's own are sglang:hicache_* and sglang:load_back_*",
     "vllm:simple_kv_offload_": "of vLLM's offloading; SGLang's own are sglang:hicache_* and sglang:load_back_*",
-    "vllm:sleep_mode_": "/sleep and /wake_up are not served",
+    "vllm:sleep_mode_": "how long /sleep and /wake_up took is in the log; vllm:engine_sleep_state says how it is",
     "vllm:rl_weight_update_": "vLLM's routes for new weights are not served",
 }
 TABLE: tuple[Series, ...] = tuple(series for area in AREAS.values() for series in area)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from middleware.engine import State
 from middleware.metrics.known import Known
 from middleware.metrics.record import Kind, Labels, Series, counted, told
+from middleware.versions import OUR_VERSION, VLLM_VERSION
 
 
 def _ready(known: Known) -> Iterable[tuple[Labels, float]]:
@@ -41,7 +42,7 @@ def _in_flight(known: Known) -> Iterable[tuple[Labels, float]]:
 
 
 def _build(known: Known) -> Iterable[tuple[Labels, float]]:
-    yield (("version", known.version), ("vllm_version", known.vllm_version)), 1.0
+    yield (("version", OUR_VERSION), ("vllm_version", VLLM_VERSION)), 1.0
 
 
 OURS: tuple[Series, ...] = (
@@ -80,7 +81,10 @@ OURS: tuple[Series, ...] = (
         _age,
     ),
     told(
-        "vllm_shim:requests_in_flight", "requests", "Requests sent to SGLang and not answered to the end.", _in_flight
+        "vllm_shim:requests_in_flight",
+        "requests",
+        "Requests sent to SGLang and not answered to the end; each prompt and each choice of one is one, as in vLLM.",
+        _in_flight,
     ),
     told(
         "vllm_shim:build_info",
@@ -96,7 +100,6 @@ OURS: tuple[Series, ...] = (
         "starts",
         "How often the engine has become ready.",
         "engine_starts",
-        seeds=[()],
     ),
     counted(
         "vllm_shim:request_overhead_seconds",
@@ -130,7 +133,8 @@ OURS: tuple[Series, ...] = (
         "vllm_shim:engine_errors_total",
         Kind.COUNTER,
         "requests",
-        "Requests that SGLang failed: unreachable, closed, cut_short, bad_answer, no_answer, or its error's status.",
+        "Requests that SGLang failed: unreachable, closed, cut_short, bad_answer, no_answer, error (told inside a "
+        "stream), or its error's status.",
         "failed",
         labels=("kind",),
     ),
@@ -140,6 +144,5 @@ OURS: tuple[Series, ...] = (
         "requests",
         "Requests that a fault of the middleware's own has spoiled; its log has the traceback.",
         "faults",
-        seeds=[()],
     ),
 )

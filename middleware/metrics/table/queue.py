@@ -23,7 +23,7 @@ _SPLIT = (
 )
 
 
-def _counted(known: Known) -> Iterator[tuple[str, float, float, float]]:
+def by_engine(known: Known) -> Iterator[tuple[str, float, float, float]]:
     """By engine: running, waiting for room, deferred. Of several ranks only SGLang knows which has what."""
     gauges = known.gauges(RUNNING)
     engines = dict.fromkeys((*gauges, *known.gauges(CAPACITY[0])))
@@ -43,17 +43,17 @@ def _sum(known: Known, names: Iterable[str], engine: str) -> float:
 
 
 def _running(known: Known) -> Iterable[tuple[Labels, float]]:
-    for engine, running, _, _ in _counted(known):
+    for engine, running, _, _ in by_engine(known):
         yield (("engine", engine),), running
 
 
 def _waiting(known: Known) -> Iterable[tuple[Labels, float]]:
-    for engine, _, capacity, deferred in _counted(known):
+    for engine, _, capacity, deferred in by_engine(known):
         yield (("engine", engine),), capacity + deferred
 
 
 def _by_reason(known: Known) -> Iterable[tuple[Labels, float]]:
-    for engine, _, capacity, deferred in _counted(known):
+    for engine, _, capacity, deferred in by_engine(known):
         yield (("engine", engine), ("reason", "capacity")), capacity
         yield (("engine", engine), ("reason", "deferred")), deferred
 

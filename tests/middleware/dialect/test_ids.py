@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from middleware.dialect.ids import identify
+from middleware.dialect.ids import assigned, identify, renew
 from middleware.fields.told import Kind, Told
 
 
@@ -62,3 +62,36 @@ def test_a_responses_own_field_is_its_whole_id_and_never_goes_to_sglang_alone() 
 def test_other_requests_keep_what_they_have(kind: Kind) -> None:
     known = told(kind, header=b"x")
     assert (known.id, known.rid) == ("", "")
+
+
+def test_haproxys_id_is_the_requests_and_the_end_of_what_sglang_knows() -> None:
+    scope = {"headers": [(b"x-shim-request-id", b"0123456789abcdef")]}
+    assert assigned(scope) == "0123456789abcdef"
+    known = Told(Kind.CHAT)
+    identify(known, [(b"x-request-id", b"mine")], assigned(scope))
+    assert (known.id, known.rid) == ("chatcmpl-mine", "chatcmpl-mine-0123456789abcdef")
+    bare = Told(Kind.COMPLETION)
+    identify(bare, [], assigned(scope))
+    assert bare.id == bare.rid == "cmpl-0123456789abcdef"
+
+
+def test_a_request_that_is_sent_again_has_another_id_with_the_same_end() -> None:
+    for given in ([], [(b"x-request-id", b"mine")]):
+        known = Told(Kind.CHAT)
+        identify(known, given, "0123456789abcdef")
+        first = known.rid
+        renew(known)
+        assert known.rid.endswith("-0123456789abcdef")
+        assert not known.rid.startswith(first)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [None, b"", b"0123456789ABCDEF", b"0123456789abcde", b"0123456789abcdef0", b"a b\x1b[31m\xff012345", b"x" * 16],
+)
+def test_without_haproxys_id_a_request_has_one_of_its_own_for_as_long_as_it_runs(given: bytes | None) -> None:
+    scope = {"headers": [] if given is None else [(b"x-shim-request-id", given)]}
+    name = assigned(scope)
+    assert re.fullmatch("[0-9a-f]{16}", name)
+    assert assigned(scope) == assigned({**scope}) == name
+    assert assigned({"headers": []}) != name

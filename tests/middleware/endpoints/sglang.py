@@ -53,6 +53,9 @@ class Sglang:
         if path == "/model_info":
             writer.write(_http(200, self.info))
             return
+        if path == "/ready":  # asked once, when it becomes ready
+            writer.write(_http(200, b""))
+            return
         self.asked.append((method, target, body))
         answer: Any = (404, {"detail": "Not Found"})
         if path in self.answers:

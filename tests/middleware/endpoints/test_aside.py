@@ -49,7 +49,7 @@ class Calls:
 
     def were_aside(self, *names: str) -> bool:
         """All of them in threads other than the loop's, which the application is called in."""
-        loops = {thread for thread, seen in self._seen if seen == "app.__call__"}
+        loops = {thread for thread, seen in self._seen if seen == "front.__call__"}
         assert len(loops) == 1
         return all(self.count(name) and not any((loop, name) in self._seen for loop in loops) for name in names)
 

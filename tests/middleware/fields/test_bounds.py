@@ -125,7 +125,6 @@ def test_what_asks_for_nothing_is_dropped(table: Table, body: dict[str, Any], se
         {"allowed_token_ids": [1]},
         {"repetition_detection": {"max_pattern_size": 3, "min_count": 2}},
         {"thinking_token_budget": 5},
-        {"prompt_logprobs": 1},
     ],
 )
 def test_what_would_change_the_answer_and_cannot_be_done_is_400(table: Table, body: dict[str, Any]) -> None:

@@ -136,9 +136,10 @@ def test_as_many_logprobs_as_are_allowed_pass(table: Table, body: dict[str, Any]
     assert passes(table, body)
 
 
-def test_logprobs_of_the_prompt_are_not_to_be_had() -> None:
+def test_logprobs_of_the_prompt_are_to_be_had_of_completions_alone() -> None:
     for wanted in (0, 1):
-        assert "not supported" in error(COMPLETIONS, {"prompt_logprobs": wanted})["message"]
+        assert "not supported" in error(CHAT, {"prompt_logprobs": wanted})["message"]
+        assert edit(COMPLETIONS, {"prompt_logprobs": wanted}) == {}
 
 
 def test_an_echoed_prompt_has_logprobs_only_if_some_are_asked_for() -> None:

@@ -70,6 +70,44 @@ def test_a_completion_that_sets_no_length_has_vllms_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "lengths", "counted"),
+    [
+        (CHATS, {"max_tokens": 5, "max_completion_tokens": 7}, 7),
+        (CHATS, {"max_tokens": 5, "max_completion_tokens": None}, 5),
+        (CHATS, {"max_tokens": "5"}, 5),
+        (CHATS, {"max_tokens": 5.0}, 5),
+        (CHATS, {"max_tokens": 5, "max_completion_tokens": "7"}, 7),
+        (CHATS, {"max_tokens": 5, "max_completion_tokens": 7.0}, 7),
+        (CHATS, {"max_tokens": 5, "max_output_tokens": 9}, 5),
+        (COMPLETIONS, {"max_tokens": 5, "max_completion_tokens": 7}, 5),
+        (COMPLETIONS, {"max_tokens": "5"}, 5),
+        (COMPLETIONS, {"max_tokens": 5.0, "max_output_tokens": 9}, 5),
+        (COMPLETIONS, {"max_completion_tokens": 7}, 16),
+        (COMPLETIONS, {"max_tokens": 0, "echo": True}, 1),
+    ],
+)
+def test_the_length_is_the_one_that_vllm_goes_by(path: str, lengths: dict[str, Any], counted: int) -> None:
+    """Of two fields the one that its route knows, and of both the newer; whatever pydantic takes for a number."""
+    body = {"model": NAME, **({"messages": HI} if path == CHATS else {"prompt": "a"}), **lengths}
+    answer = answers.chat("stop") if path == CHATS else answers.completion("stop")
+    assert sizes(after(path, body, answer))["max_tokens"] == (1, counted)
+
+
+def test_the_servers_cap_makes_it_shorter() -> None:
+    page = after(CHATS, {**CHAT, "max_completion_tokens": 7}, answers.chat("stop"), policy=Policy(max_new_tokens=3))
+    assert sizes(page)["max_tokens"] == (1, 3)
+
+
+def test_what_is_added_for_sglang_alone_does_not_count() -> None:
+    """`asked.headroom`."""
+    policy = Policy(response_store=True)
+    body = {"model": NAME, "input": "hi", "max_output_tokens": 5}
+    answer = {"id": "resp_1", "object": "response", "status": "completed", "output": [], "model": NAME}
+    page = after("/v1/responses", body, answer, policy=policy)
+    assert sizes(page)["max_tokens"] == (1, 5)
+
+
+@pytest.mark.parametrize(
     ("path", "body"),
     [
         ("/v1/messages", CHAT),

@@ -10,7 +10,6 @@ from middleware.policy import Policy
 from tests.middleware.metrics.pages import Page, Pages, texts
 
 USAGE, DONE = "vllm:kv_cache_usage_perc", "vllm:prompt_tokens_total"
-USED = "sglang:token_usage"
 
 
 def ranks(dp: int | None, tp: int, pp: int = 0, ep: int = 0) -> str:

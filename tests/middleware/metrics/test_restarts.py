@@ -10,7 +10,6 @@ from middleware.engine import State
 from tests.middleware.metrics.pages import RECORDED, Page, Pages, texts
 
 PROMPTS = "vllm:prompt_tokens_total"
-DEAD = (503, b"")
 COUNTS = st.lists(st.integers(0, 50), min_size=1, max_size=4)
 LABELS = ("", '{is_streaming="true"}', '{is_streaming="false"}')
 

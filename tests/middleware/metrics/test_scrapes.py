@@ -12,6 +12,7 @@ from middleware.metrics import scrape
 from middleware.metrics.known import FRESH_SECONDS
 from middleware.metrics.scrape import REUSE_SECONDS
 from tests.middleware.metrics.pages import Page, Pages, texts
+from tests.server import ROOT
 
 PROMPTS, USED = "vllm:prompt_tokens_total", "vllm:kv_cache_usage_perc"
 
@@ -30,6 +31,13 @@ def served(pages: Pages) -> Pages:
     assert pages.after(told(100)).value(PROMPTS) == 100
     pages.engine.become(State.GONE, "it died")
     return pages
+
+
+def test_the_ages_and_the_patience_that_the_document_tells() -> None:
+    said = " ".join((ROOT / "docs/metrics.md").read_text().split())
+    assert (scrape.REUSE_SECONDS, "told less than half a second ago" in said) == (0.5, True)
+    assert (scrape.PATIENCE_SECONDS, "none waits for it for more than 2 s" in said) == (2, True)
+    assert (FRESH_SECONDS, "and its gauges for 15 s" in said) == (15, True)
 
 
 def test_what_was_served_before_the_first_scrape_that_lands_is_no_warm_up() -> None:

@@ -75,7 +75,9 @@ def test_families_that_nobody_knows_are_passed_on() -> None:
 
 @pytest.mark.parametrize("name", ["vllm:kv_cache_usage_perc", "http_requests_total", "process_open_fds", "python_info"])
 def test_what_we_write_ourselves_is_not_written_twice(name: str) -> None:
-    Pages().after(texts("gauge", {name: 77.0}))
+    page = Pages().after(RECORDED + texts("gauge", {name: 77.0}).encode())
+    assert page.value("vllm:prompt_tokens_total") == 591, "the text was read"
+    assert 77.0 not in [one.value for one in page.all(name)]
 
 
 def test_what_is_said_under_vllms_names_is_not_said_again() -> None:

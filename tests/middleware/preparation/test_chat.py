@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -273,3 +274,43 @@ def test_without_a_tokenizer_of_bytes_a_stream_cannot_have_them(folder: Path) ->
 def test_a_stream_cannot_tell_the_versions_of_the_weights(asked: Asked) -> None:
     answer = asked.chat(HI, stream=True, return_weight_versions=True)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "return_weight_versions")
+
+
+TOKENS = "/v1/chat/completions/tokens"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    with asking(model_folder(tmp_path_factory.mktemp("rl")), rl=True) as asked:
+        yield asked
+
+
+def test_a_chat_in_ids_is_a_chat_of_those_ids(trained: Asked) -> None:
+    body = {"messages": [HI], "tokens": [7, 8], "return_token_ids": True, "max_tokens": 5}
+    answer = trained.front.post(TOKENS, json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["prompt_token_ids"] == [7, 8]
+    assert trained.sent()["input_ids"] == [7, 8]
+    assert not trained.engine.of(TOKENIZE)
+    streamed = trained.front.post(TOKENS, json={**body, "stream": True}).text.partition("\n")[0]
+    assert json.loads(streamed.removeprefix("data: "))["prompt_token_ids"] == [7, 8]
+
+
+def test_a_chat_in_ids_is_given_no_more_than_there_is_room_for(trained: Asked) -> None:
+    ids = [7] * (CONTEXT - 10)
+    assert trained.front.post(TOKENS, json={"messages": [HI], "tokens": ids, "max_tokens": 50}).status_code == 200
+    assert trained.sent()["max_tokens"] == 10
+    told = trained.front.post(TOKENS, json={"messages": [HI], "tokens": [7] * (CONTEXT + 1)}).json()["error"]
+    assert told["message"].startswith(f"This model's maximum context length is {CONTEXT} tokens.")
+    assert f"contains {CONTEXT + 1} input tokens" in told["message"]
+
+
+def test_a_chat_in_ids_has_no_place_for_an_image(trained: Asked) -> None:
+    body = {"messages": [{"role": "user", "content": [IMAGE]}], "tokens": [7]}
+    told = trained.front.post(TOKENS, json=body)
+    assert told.status_code == 400
+    assert "image_url" in told.json()["error"]["message"]
+
+
+def test_without_training_there_is_no_such_route(asked: Asked) -> None:
+    assert asked.front.post(TOKENS, json={"messages": [HI], "tokens": [7]}).status_code == 404

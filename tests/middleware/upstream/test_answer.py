@@ -234,6 +234,31 @@ def test_a_sink_that_takes_no_more_stops_the_server_until_it_goes_on() -> None:
     play(flood.script, test)
 
 
+# Found by chaos (tests/chaos): reading was stopped before there was a sink, and nobody went on.
+def test_more_than_fits_before_it_is_poured_stops_the_server_only_until_it_is_poured() -> None:
+    flood = Flood()
+    got = 0
+
+    def sink(data: bytes) -> bool:
+        nonlocal got
+        got += len(data)
+        return True
+
+    async def test(pool: Pool) -> None:
+        nonlocal got
+        exchange = Exchange(pool)
+        await exchange.open(GET)
+        answer = await exchange.answer()
+        await flood.halted()
+        await answer.pour(sink)
+        while data := await answer.read():
+            got += len(data)
+        assert got == Flood.SIZE
+        exchange.close()
+
+    play(flood.script, test)
+
+
 @pytest.mark.parametrize("end", [b"", b"zz\r\n"])
 def test_an_answer_that_breaks_while_it_is_poured_raises(end: bytes) -> None:
     poured: list[bytes] = []

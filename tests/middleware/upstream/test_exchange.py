@@ -180,18 +180,23 @@ def test_a_server_that_never_begins_to_answer_has_a_deadline(used_before: bool) 
 
 
 def test_a_deadline_is_for_the_beginning_of_an_answer_alone() -> None:
+    go_on = asyncio.Event()
+
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
-        await asyncio.sleep(0.8)
+        await go_on.wait()
         writer.write(b"ok")
         await reader.read()
 
     async def test(pool: Pool) -> None:
         exchange = Exchange(pool)
         await exchange.open(GET)
-        answer = await exchange.answer(within=0.5)
-        assert await answer.read() == b"ok"
+        answer = await exchange.answer(within=2.0)
+        body = asyncio.create_task(answer.read())
+        await asyncio.sleep(2.1)  # The deadline is over, and was not kept.
+        go_on.set()
+        assert await body == b"ok"
         exchange.close()
 
     play(script, test)

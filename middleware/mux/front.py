@@ -1,0 +1,181 @@
+"""The first callable of every request where there are several models: whose it is, its turn, its own application.
+Made by `middleware.mux.app`. The queue is the switcher's; a stream that waits there is told its place.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from starlette.types import Message, Receive, Scope, Send
+
+from middleware.again import replay
+from middleware.anthropic import answer as anthropic
+from middleware.calls import while_connected
+from middleware.client import Client
+from middleware.engine import RETRY_SECONDS
+from middleware.errors import Refused, error, unauthorized, unavailable
+from middleware.headers import header
+from middleware.intake import BODY_LIMIT, ClientGone, whole_body
+from middleware.metrics import accounts
+from middleware.mux import naming, own
+from middleware.mux.house import House
+from middleware.mux.members import Served
+from middleware.mux.naming import Asked
+from middleware.mux.queued import Queued
+from middleware.root_path import without_root
+from middleware.route import Access, Route
+from switcher.exceptions import Unavailable
+from switcher.tickets import Lease, Ticket
+
+log = logging.getLogger("middleware.mux")
+
+MESSAGES = "/v1/messages"
+# Whose answers may begin before it is known what they are.
+STREAMS = frozenset(
+    {
+        "/v1/chat/completions",
+        "/v1/chat/completions/tokens",
+        "/v1/completions",
+        MESSAGES,
+        "/v1/responses",
+        "/generate",
+    }
+)
+# The switcher's to do, in its own order.
+SLEEP = frozenset({"/sleep", "/wake_up", "/release_kv_cache_memory"})
+UPSTREAM = Route("/upstream/{path:path}", (), Access.KEY)
+NOT_TURNED = "model_not_available"
+
+
+class Front:
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._own = own.Table(house)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        inner = without_root(scope, self._house.settings.policy.root_path)
+        try:
+            await self._route(inner, receive, send)
+        except Refused as refused:
+            await refused.response(inner, receive, self._house.answers.dressed(inner, send))
+        except ClientGone:
+            pass
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        house, path, method = self._house, scope["path"], scope["method"]
+        ours = self._own.find(path)
+        if ours is not None and method in ours.methods:
+            if not house.keys.allow(method, path, ours, scope["headers"]):
+                await unauthorized()(scope, receive, house.answers.identified(scope, send))
+                return
+            response = await self._own.answer(ours, scope, receive)
+            await response(scope, receive, house.answers.dressed(scope, send))
+            return
+        name: str | None = None
+        if path.startswith(naming.UPSTREAM) and method != "OPTIONS":
+            if not house.keys.allow(method, path, UPSTREAM, scope["headers"]):
+                await unauthorized()(scope, receive, house.answers.identified(scope, send))
+                return
+            found = house.naming.of_path(path)
+            assert found is not None
+            name, path = found
+            scope = {**scope, "path": path, "raw_path": quote(path).encode()}
+        # What nobody would let in is told so by the first, before a body is read or a model woken.
+        everybody = tuple(house.served.values())
+        if not any(one.admits(scope) for one in everybody) or path in own.OF_NO_MODEL:
+            await self._first().app(scope, receive, send)
+            return
+        await self._serve(name, scope, receive, send)
+
+    def _first(self) -> Served:
+        served = self._house.served
+        default = self._house.naming.default
+        chosen = served[default] if default else next(iter(served.values()))
+        if chosen.built is not None:
+            return chosen
+        return next((one for one in served.values() if one.built is not None), chosen)
+
+    async def _serve(self, name: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+        client = Client.of(scope)
+        headers = scope["headers"]
+        body: bytes | None = None
+        asked = Asked(name or naming.in_query(scope))
+        if header(headers, b"content-length") not in (None, b"0") or header(headers, b"transfer-encoding") is not None:
+            body = await whole_body(receive, headers, BODY_LIMIT, here=client is not None and client.sent_all)
+            told = await naming.in_body(scope, body)
+            asked = Asked(asked.name or told.name, told.streams)
+        served = self._house.of(self._house.naming.member(asked.name))
+        if not served.admits(scope):
+            await served.app(scope, receive if body is None else replay(body, receive), send)
+            return
+        if served.built is not None and scope["path"] in SLEEP:
+            raise Refused(error(409, _ORDERS.format(name=served.name)))
+        queued = Queued(self._house.answers, scope, send) if asked.streams and scope["path"] in STREAMS else None
+        try:
+            lease = await self._turn(served, receive, queued)
+        except Unavailable as no:
+            await self._say(served, no, scope, receive, send, queued)
+            return
+        with lease:
+            served = self._house.of(lease.name)
+            again = receive if body is None else replay(body, receive)
+            if queued is not None and queued.has_begun:
+                # Its connection is past the point where the byte path could take it over.
+                await self._run(served, {**scope, "extensions": {}}, again, queued.send)
+            else:
+                await self._run(served, scope, again, send)
+
+    async def _turn(self, served: Served, receive: Receive, queued: Queued | None) -> Lease:
+        """ClientGone if it leaves meanwhile: nobody else is disturbed."""
+        ticket: Ticket = self._house.switcher.ticket(served.name)
+        try:
+            if not ticket.place():
+                return await ticket.granted()
+            if queued is not None:
+                while not await while_connected(receive, ticket.settled(queued.seconds)):
+                    await queued.tell(ticket.place())
+                return await ticket.granted()
+            return await while_connected(receive, ticket.granted())
+        finally:
+            ticket.leave()
+
+    async def _run(self, served: Served, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            with served.running:
+                await served.app(scope, receive, noted)
+        except asyncio.CancelledError as order:
+            # By its driver, whose words are in it; or by uvicorn, at the end of all.
+            if not order.args or begun:
+                raise
+            task = asyncio.current_task()
+            assert task is not None
+            task.uncancel()
+            response = unavailable(str(order.args[0]), RETRY_SECONDS)
+            await response(scope, receive, self._house.answers.dressed(scope, send))
+
+    async def _say(
+        self, served: Served, no: Unavailable, scope: Scope, receive: Receive, send: Send, queued: Queued | None
+    ) -> None:
+        if served.built is not None:
+            accounts.turned_away(served.built.context.metrics.counts, scope, NOT_TURNED, no.status)
+        headers: Mapping[str, str] = {} if no.retry_after is None else {"retry-after": str(no.retry_after)}
+        refused = Refused(error(no.status, no.sentence, headers=headers))
+        if scope["path"] == MESSAGES:
+            refused = anthropic.refused(refused)
+        if queued is not None and queued.has_begun:
+            await refused.response(scope, receive, queued.send)
+        else:
+            await refused.response(scope, receive, self._house.answers.dressed(scope, send))
+
+
+_ORDERS = (
+    "Of several models each sleeps when others need its place: POST /models/{name}/sleep or /wake does it by hand."
+)

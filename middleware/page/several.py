@@ -1,0 +1,76 @@
+"""What the page shows of several models: all that the switcher knows, and the orders that an operator may give it.
+Made by `middleware.mux.app` where a page is asked for.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+from middleware.mux import told
+from middleware.mux.house import House, sglangs
+from middleware.mux.members import MemoryOf
+from middleware.mux.own import ORDERS
+from middleware.page.devices import Devices
+from middleware.page.numbers import numbers
+from middleware.page.source import Document
+
+log = logging.getLogger("middleware.page")
+
+
+class Several:
+    """Implements `source.Source`."""
+
+    orders: Sequence[str] = tuple(ORDERS)
+
+    def __init__(self, house: House, memory: MemoryOf) -> None:
+        self.run_dir = house.run_dir
+        self._house = house
+        self._devices = Devices(memory)
+
+    async def changes(self) -> AsyncIterator[None]:
+        async for _ in self._house.switcher.subscribe():
+            yield
+
+    def models(self) -> list[Document]:
+        models: list[Document] = told.document(self._house)["models"]
+        return models
+
+    def timeline(self) -> list[Document]:
+        return [
+            {
+                "at": change.at,
+                "model": change.name,
+                "from": change.before.value,
+                "to": change.after.value,
+                "why": change.why,
+                "seconds": change.seconds,
+            }
+            for change in self._house.switcher.snapshot().timeline
+        ]
+
+    async def numbers(self) -> dict[str, dict[str, float]]:
+        awake = [one for one in sglangs(self._house.served.values()) if one.built and one.built.context.engine.alive]
+        return {one.name: await numbers(one.built.context) for one in awake if one.built}
+
+    async def devices(self) -> list[Document]:
+        mux = self._house.mux
+        numbered = sorted({device for member in mux.members for device in member.devices})
+        return [
+            {
+                "name": f"device {number}",
+                "used_gib": await self._devices.used(number),
+                "declared_gib": mux.device_memory.get(number),
+            }
+            for number in numbered
+        ]
+
+    def logs(self) -> Mapping[str, Path]:
+        """Of all processes that there may be: those that a reload has removed, too."""
+        members = [each.member for each in self._house.switcher.snapshot().members]
+        return {member.program: Path(member.engine_log) for member in members if member.engine_log}
+
+    async def order(self, name: str, word: str) -> str:
+        if name not in self._house.served:
+            raise KeyError(name)
+        log.info("%s: %s was asked for on the page", name, word)
+        return (await ORDERS[word](self._house.switcher, name)).value
