@@ -20,9 +20,14 @@ class Found:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()  # what could not be known
     problem: str = ""  # why there is no command line
+    grace_seconds: int | None = None  # from SIGTERM to SIGKILL, where the file tells it
     local: bool = False  # files that it names are this machine's, not an image's
 
 
 def stand_in(kind: str, name: str) -> str:
     """For a value that only the cluster knows."""
     return f"<from {kind} {name}>"
+
+
+def is_stand_in(value: str) -> bool:
+    return value.startswith("<from ") and value.endswith(">")

@@ -42,7 +42,7 @@ def group(values: Node, model: Node, role: str) -> tuple[dict[str, str], list[st
     env = {
         "LWS_GROUP_SIZE": model["lwsSpec"]["size"].text(),
         "LWS_WORKER_INDEX": "0" if role == "leader" else "1",
-        "LWS_LEADER_ADDRESS": stand_in("controller", "LeaderWorkerSet"),
+        "LWS_LEADER_ADDRESS": "leader-0.group.namespace",  # the controller's: a host, whatever its name
         "PYTHONHASHSEED": "123",
         "VLLM_HOST_IP": POD_IP,
         "HF_HOME": _hf_home(values, model),

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from operate import container
-from operate.found import Found, Unreadable, stand_in
+from operate.found import Found, Unreadable
 from operate.kubernetes import ConfigMaps
 from operate.tree import Node
 
@@ -43,20 +44,28 @@ def engines(document: Node, label: str, known: ConfigMaps) -> list[Found]:
             title = one["name"].label(str(number))
             source = f"{label}: {f'{kind} {name}'.strip()}{where}, container {title}"
             if kind in RAY_KINDS:
-                found += container.under_ray(one, source, known)
+                started = container.under_ray(one, source, known)
             else:
-                found += container.engines(one, source, known, _of_the_group(pod, document))
+                started = container.engines(one, source, known, _of_the_group(pod, document))
+            found += [replace(engine, grace_seconds=_grace(pod)) for engine in started]
     return found
+
+
+def _grace(pod: Node) -> int | None:
+    seconds = pod["terminationGracePeriodSeconds"].value
+    return seconds if type(seconds) is int else None
 
 
 def _of_the_group(pod: Node, document: Node) -> dict[str, str]:
     """What the controller of a LeaderWorkerSet adds to every container."""
     if document["kind"].value != "LeaderWorkerSet":
         return {}
+    metadata = document["metadata"]
+    name, namespace = metadata["name"].label("group"), metadata["namespace"].label("default")
     return {
         "LWS_GROUP_SIZE": document["spec"]["leaderWorkerTemplate"]["size"].label("1"),
         "LWS_WORKER_INDEX": "1" if "workerTemplate" in pod.path else "0",
-        "LWS_LEADER_ADDRESS": stand_in("controller", "LeaderWorkerSet"),
+        "LWS_LEADER_ADDRESS": f"{name}-0.{name}.{namespace}",
     }
 
 

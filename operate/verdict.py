@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from operate import program
-from operate.found import Found
-from shims import cli, files, plan
+from operate.found import Found, is_stand_in
+from shims import files, start
 from shims.exceptions import Refused, ShimError
 from shims.facts import Facts
+from shims.places import FOLDER, Places
 from shims.plan import Plan
 
 CONFIG = "--config"
@@ -47,12 +49,20 @@ def judge(found: Found) -> Verdict:
     words, more = _without_unread_config(found)
     notes = (*notes, *more)
     try:
-        chosen = plan.make(cli.from_words(words), found.env, Facts(in_kubernetes=True))
+        chosen = start.plan(words, found.env, _facts(found))
     except Refused as error:
         return Verdict(found, error=str(error), refusals=error.refusals, notes=notes)
     except ShimError as error:
         return Verdict(found, error=str(error), notes=notes)
     return Verdict(found, chosen, notes=notes)
+
+
+def _facts(found: Found) -> Facts:
+    """Of a container that runs elsewhere: its volumes can be written, its user and its GPU have no name here."""
+    volume = found.env.get("VLLM_CACHE_ROOT", "").rstrip("/")
+    there = Path(volume).is_absolute() or is_stand_in(volume)
+    where = Places(f"{volume}/{FOLDER}-UID" if there else "", architecture="GPU")
+    return Facts(in_kubernetes=True, grace_seconds=found.grace_seconds, places=where)
 
 
 def _without_unread_config(found: Found) -> tuple[list[str], list[str]]:

@@ -188,6 +188,47 @@ def test_a_config_file_of_the_image_is_noted_and_the_rest_is_checked(check: Chec
     assert "cannot be read here" not in check("--", "serve", "m", "--config", here).out
 
 
+def manifest(drain: int, **pod: Any) -> dict[str, Any]:
+    env = [{"name": "VLLM_SHIM_DRAIN_SECONDS", "value": str(drain)}]
+    container = {"name": "vllm", "command": ["vllm", "serve", "m"], "env": env}
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "d"},
+        "spec": {"template": {"spec": {**pod, "containers": [container]}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("drain", "pod", "said"),
+    [
+        (15, {}, []),
+        (60, {}, ["Kubernetes kills after 30 s"]),
+        (60, {"terminationGracePeriodSeconds": 90}, []),
+        (60, {"terminationGracePeriodSeconds": 74}, ["Kubernetes kills after 74 s"]),
+        (15, {"terminationGracePeriodSeconds": 20}, ["Kubernetes kills after 20 s"]),
+        (15, {"terminationGracePeriodSeconds": "soon"}, []),
+    ],
+)
+def test_the_pods_own_grace_period_is_what_the_end_has_to_fit(
+    drain: int, pod: dict[str, Any], said: list[str], check: Check, write: Write
+) -> None:
+    [engine] = check("--json", write(manifest(drain, **pod))).json["engines"]
+    found = [warning for warning in engine["warnings"] if "Kubernetes kills after" in warning]
+    assert len(found) == len(said)
+    assert all(words in warning for words, warning in zip(said, found, strict=True))
+
+
+@pytest.mark.parametrize("action", ["convert", "drop"])
+def test_a_volume_for_kernels_is_taken_to_be_one_that_can_be_written(action: str, check: Check, write: Write) -> None:
+    folder = "/kernels" if action == "convert" else "kernels"
+    one = {**GOOD, "env": [{"name": "VLLM_CACHE_ROOT", "value": folder}]}
+    [engine] = check("--json", write(values(one))).json["engines"]
+    [decision] = [one for one in engine["decisions"] if one["name"] == "VLLM_CACHE_ROOT"]
+    assert decision["action"] == action
+    named = engine["engines"][0]["env"].get("TRITON_CACHE_DIR", "")
+    assert named.startswith("/kernels/.vllm-to-sglang-UID/sglang-") == (action == "convert")
+
+
 def test_a_template_of_the_image_needs_not_be_here(check: Check) -> None:
     assert check("--", "serve", "m", "--chat-template", "/templates/not-here.jinja").code == 0
 

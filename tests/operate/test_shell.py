@@ -88,7 +88,7 @@ def test_a_script_is_read_as_bash_runs_it(script: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not BASH, reason="no bash on this machine")
-def test_arguments_after_the_script_are_its_own(tmp_path: Path) -> None:
+def test_arguments_after_the_script_are_its_own() -> None:
     found = program.find(["bash", "-c", 'vllm serve "$@" --x $1', "name", "a b", "c"], ENV).commands[0]
     assert found.argv == ("vllm", "serve", "a b", "c", "--x", "a", "b")
 
