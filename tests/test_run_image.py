@@ -46,3 +46,11 @@ def test_a_token_goes_by_name_and_a_folder_is_mounted_where_it_is() -> None:
     assert words[words.index("HF_TOKEN") - 1] == "--env"
     assert not any("s3cret" in word for word in words)
     assert "/data/m:/data/m:ro" in words
+
+
+def test_models_files_are_mounted_where_they_are_and_given_behind_the_image(tmp_path: Path) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text("models: []\n")
+    words = dry(f"MODELS={file}", "IMAGE=mine:1", "ARGS=--seed 1")
+    assert words[words.index("mine:1") + 1 :] == ["--shim-models", str(file), "--seed", "1", "--port", "8000"]
+    assert f"{file}:{file}:ro" in words
