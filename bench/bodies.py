@@ -9,13 +9,18 @@ import random
 from pathlib import Path
 from typing import Any
 
+from bench.recorded import ROLLOUT_TOKENS
+
 MODEL = "bench"
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
+ROLLOUTS = "/inference/v1/generate"
+GENERATE = "/generate"  # the same, in SGLang's words
 SMALL_BYTES = 2_000
 LARGE_BYTES = 1_000_000
 TOKEN_IDS = 200_000
 VOCABULARY = 151_936  # of bench/model
+ROLLOUT_IDS = 1_000
 # A third is not ASCII, and stands in the body as it is: as clients send it.
 WORDS = ("stream", "token", "engine", "request", "model", "the", "héllo", "über", "数据", "latency", "cache", "naïve")
 
@@ -42,9 +47,28 @@ def streamed(tokens: int, pace_ms: float) -> bytes:
     return chat(asked + prompt(1_500), stream=True, max_tokens=tokens)
 
 
+def drawn(count: int, vocabulary: int = VOCABULARY, seed: int = 5) -> list[int]:
+    draw = random.Random(seed)
+    return [draw.randrange(vocabulary) for _ in range(count)]
+
+
+def rollout(ids: list[int], tokens: int, **sampling: Any) -> bytes:
+    """As a trainer's client asks: renderers 0.1.12."""
+    wanted = {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "max_tokens": tokens, "logprobs": 1}
+    wanted |= {"skip_special_tokens": False, "return_token_ids": True}
+    return json.dumps({"model": MODEL, "token_ids": ids, "sampling_params": wanted | sampling}).encode()
+
+
+def generate(ids: list[int], tokens: int, **sampling: Any) -> bytes:
+    """What that is to SGLang itself."""
+    wanted = {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "max_new_tokens": tokens}
+    wanted |= {"skip_special_tokens": False}
+    told = {"return_logprob": True, "top_logprobs_num": 1}
+    return json.dumps({"input_ids": ids, "sampling_params": wanted | sampling, **told}).encode()
+
+
 def token_ids() -> bytes:
-    draw = random.Random(5)
-    ids = [draw.randrange(VOCABULARY) for _ in range(TOKEN_IDS)]
+    ids = drawn(TOKEN_IDS)
     return json.dumps({"model": MODEL, "prompt": ids, "max_tokens": 16}).encode()
 
 
@@ -55,6 +79,9 @@ class Bodies:
         self.small = _file(folder / "small.json", chat(prompt(SMALL_BYTES - 250)))
         self.large = _file(folder / "large.json", chat(prompt(LARGE_BYTES)))
         self.ids = _file(folder / "ids.json", token_ids())
+        ids = drawn(ROLLOUT_IDS)
+        self.rollout = _file(folder / "rollout.json", rollout(ids, ROLLOUT_TOKENS))
+        self.generate = _file(folder / "generate.json", generate(ids, ROLLOUT_TOKENS))
 
 
 def _file(path: Path, content: bytes) -> Path:

@@ -16,12 +16,14 @@ from pathlib import Path
 from bench.bodies import MODEL
 from bench.cpu import command, family
 from bench.machine import CONTENDERS, ROOT, Cores
-from bench.running import PATIENCE, Failed, free_port, process, wait_until_it_chats
+from bench.running import PATIENCE, Failed, environment, free_port, process, wait_until_it_chats
 
 HERE = ROOT / "bench"
 STAND_IN = HERE / "standin.py"
 HAPROXY = HERE / "haproxy.cfg"
 MUXD = "lib/python3*/site-packages/sglangmux/bin/sglangmuxd"
+# Rollouts are asked for too.
+TRAINS = {"VLLM_SHIM_RL": "1"}
 # It lives as long as its multiplexer: the engine that it stands for runs already.
 MUX_SCRIPT = "MODEL_NAME={model}\nPORT={port}\nexec tail --pid=$PPID -f /dev/null\n"
 
@@ -95,7 +97,7 @@ def _haproxy(no_delay: str) -> Callable[[Place], AbstractContextManager[Running]
 def _rendered(place: Place, *flags: str) -> Path:
     """The policy that `vllm serve` would give the middleware."""
     words = [sys.executable, str(ROOT / "render_config.py"), "--out", str(place.folder / "rendered")]
-    subprocess.run([*words, "--", *serve(*flags)], check=True, capture_output=True)
+    subprocess.run([*words, "--", *serve(*flags)], check=True, capture_output=True, env=environment(TRAINS))
     return place.folder / "rendered/policy.json"
 
 
@@ -123,6 +125,7 @@ def stack(place: Place) -> Iterator[Running]:
         "VLLM_SHIM_LOG": str(place.folder / "shim.log"),
         "VLLM_SHIM_ENGINE": f"{sys.executable} {STAND_IN} --core {place.cores.load}",
         "VLLM_SHIM_PYTHON": sys.executable,
+        **TRAINS,
     }
     words = [str(ROOT / "shims/bin/vllm"), *serve("--host", "127.0.0.1", "--port", str(port))]
     with process(words, place.log("stack"), core=place.cores.measured, env=env) as running:

@@ -16,6 +16,14 @@ MODELS = ("/v1/models",)
 INFO = ("/model_info", "/get_model_info", "/server_info", "/get_server_info")
 RANKS = "/_ranks/"  # behind it their number; the answer is the text that /metrics is from now on
 METRICS = b"text/plain; version=1.0.0; charset=utf-8"
+# It has no memory to give back; a multiplexer's orders are answered all the same.
+ORDERS = (
+    "/pause_generation",
+    "/continue_generation",
+    "/release_memory_occupation",
+    "/resume_memory_occupation",
+    "/update_weights_from_disk",
+)
 HEALTH = ("/health", "/health_generate", "/ready")
 
 
@@ -63,6 +71,7 @@ class Engine:
         self.controls = {
             **dict.fromkeys(HEALTH, plain(b"")),
             **dict.fromkeys(MODELS, plain(recorded.models)),
+            **dict.fromkeys(ORDERS, plain(b"null")),
             **dict.fromkeys(INFO, plain(recorded.model_info)),
         }
         self._ranked: dict[int, bytes] = {}

@@ -1,5 +1,5 @@
-"""The real SGLang on this CPU: tokens a second and the time to the first, through the whole stack and past it, of one
-engine, in turn. Called by `bench.__main__`; skipped with a sentence where the engine is not installed.
+"""The real SGLang on this CPU: tokens and rollouts a second, and the time to the first token, through the whole stack
+and past it, of one engine, in turn. Called by `bench.__main__`; skipped with a sentence where there is no engine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from bench import rollouts
 from bench.bodies import MODEL
+from bench.contenders import TRAINS
 from bench.figures import watch
 from bench.machine import ROOT
 from bench.running import free_port, process, wait_until_it_chats
@@ -39,6 +41,7 @@ class Real:
 
     tokens_per_second: dict[str, list[float]] = field(default_factory=lambda: {side: [] for side in SIDES})
     ttft_ms: dict[str, list[float]] = field(default_factory=lambda: {side: [] for side in SIDES})
+    rollouts_per_second: dict[str, list[float]] = field(default_factory=lambda: {side: [] for side in SIDES})
 
     @property
     def throughput_ratio(self) -> float:
@@ -46,11 +49,17 @@ class Real:
 
     def ratios(self) -> list[float]:
         """Of each round."""
-        sides = (self.tokens_per_second[side] for side in ("ours", "direct"))
-        return [ours / direct for ours, direct in zip(*sides, strict=True)]
+        return _ratios(self.tokens_per_second)
+
+    def rollout_ratios(self) -> list[float]:
+        return _ratios(self.rollouts_per_second)
 
     def to_json(self) -> dict[str, object]:
         return {**asdict(self), "throughput_ratio": self.throughput_ratio}
+
+
+def _ratios(sides: dict[str, list[float]]) -> list[float]:
+    return [ours / direct for ours, direct in zip(sides["ours"], sides["direct"], strict=True)]
 
 
 def body(tokens: int) -> str:
@@ -58,7 +67,7 @@ def body(tokens: int) -> str:
     return json.dumps({**request, "stream": True, "max_tokens": tokens, "ignore_eos": True, "temperature": 0})
 
 
-def measured(rounds: int, say: Say) -> Real:
+def measured(rounds: int, say: Say, *, rollouts_only: bool = False) -> Real:
     if not ENGINE.exists() or not MODEL_FOLDER.is_dir():
         raise Skipped("the CPU engine is not installed (`make engine`)")
     port = free_port()
@@ -70,23 +79,28 @@ def measured(rounds: int, say: Say) -> Real:
             "VLLM_SHIM_ENGINE": str(LAUNCH),
             "VLLM_SHIM_ENGINE_ARGS": "--max-total-tokens 4096",
             "VLLM_SHIM_PYTHON": sys.executable,
+            **TRAINS,
         }
         words = [str(ROOT / "shims/bin/vllm"), "serve", str(MODEL_FOLDER), "--served-model-name", MODEL]
         words += ["--max-model-len", "2048", "--max-num-seqs", str(STREAMS), "--host", "127.0.0.1", "--port", str(port)]
         say("the real engine: it loads")
         with process(words, folder / "log", env=env) as running:
             wait_until_it_chats(port, running, folder / "log", LOAD_SECONDS, right="")
-            return _compared({"ours": port, "direct": port + 1}, rounds, say)
+            return _compared({"ours": port, "direct": port + 1}, rounds, say, rollouts_only=rollouts_only)
 
 
-def _compared(ports: dict[str, int], rounds: int, say: Say) -> Real:
+def _compared(ports: dict[str, int], rounds: int, say: Say, *, rollouts_only: bool) -> Real:
     real = Real()
     for side in SIDES:  # What is asked here fills the caches of both.
         watch(Asked(ports[side], streams=STREAMS, tokens=8, pace_ms=0, body=body(8)))
+        rollouts.per_second(ports[side], ours=side == "ours")
     for number in range(rounds):
         say(f"the real engine: round {number + 1} of {rounds}")
         # Whoever is first is so every other time.
         for side in SIDES if number % 2 else reversed(SIDES):
+            real.rollouts_per_second[side].append(rollouts.per_second(ports[side], ours=side == "ours"))
+            if rollouts_only:
+                continue
             seen = watch(Asked(ports[side], streams=STREAMS, tokens=TOKENS, pace_ms=0, body=body(TOKENS)))
             alone = watch(Asked(ports[side], streams=1, tokens=2, pace_ms=0, repeats=FIRSTS, body=body(2)))
             broken = seen.broken + alone.broken

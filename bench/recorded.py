@@ -12,6 +12,7 @@ RECORDINGS = Path(__file__).resolve().parent.parent / "tests/fakes/recordings"
 RECORDED_MODEL = b'"smollm2-135m"'
 SENTENCE = "The capital of France is Paris."
 ANSWER_BYTES = 1024
+ROLLOUT_TOKENS = 256
 DATA = b'data: {"id":"'
 # What the recordings of the tests leave out, as SGLang 0.5.23 answered it.
 MODEL_INFO: dict[str, Any] = {
@@ -43,6 +44,21 @@ def framed(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def rollout(answer: bytes, tokens: int) -> bytes:
+    """SGLang's answer to token ids, as long as this many tokens would make it."""
+    told = json.loads(answer)
+    info = told["meta_info"]
+    times = -(-tokens // len(told["output_ids"]))
+    told["text"] *= times
+    told["output_ids"] = (told["output_ids"] * times)[:tokens]
+    for name in ("output_token_logprobs", "output_top_logprobs"):
+        info[name] = (info[name] * times)[:tokens]
+    info["completion_tokens"] = info["output_token_logprobs_length"] = tokens
+    info["finish_reason"] = {"type": "length", "length": tokens}
+    info["weight_versions"][0]["end"] = tokens
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 class Recorded:
     """recorded = Recorded("model")
     recorded.answer(rid)        # the body of a whole chat, 1 KB
@@ -54,8 +70,9 @@ class Recorded:
         chat = recorded("chat")
         lengthened = " ".join([SENTENCE] * ((ANSWER_BYTES - len(chat)) // (len(SENTENCE) + 1) + 1))
         self._answers = {
-            "chat": self._tail(chat.replace(SENTENCE.encode(), lengthened.encode())),
-            "completions": self._tail(recorded("completions")),
+            "chat": self._around(chat.replace(SENTENCE.encode(), lengthened.encode())),
+            "completions": self._around(recorded("completions")),
+            "rollout": self._around(rollout(recorded("generate_logprobs"), ROLLOUT_TOKENS)),
         }
         events = [event for event in recorded("chat_stream_usage").split(b"\n\n") if event.startswith(DATA)]
         self._role, *self._tokens, self._end, self._usage = [self._tail(event) + b"\n\n" for event in events]
@@ -65,7 +82,8 @@ class Recorded:
         self.models = self._named(recorded("models")).replace(b'"max_model_len":8192', b'"max_model_len":1048576')
 
     def answer(self, kind: str, rid: bytes) -> bytes:
-        return b'{"id":"' + rid + self._answers[kind]
+        head, tail = self._answers[kind]
+        return head + rid + tail
 
     def stream(self, rid: bytes) -> Stream:
         head = DATA + rid
@@ -78,6 +96,10 @@ class Recorded:
 
     def _named(self, answer: bytes) -> bytes:
         return answer.replace(RECORDED_MODEL, self.model)
+
+    def _around(self, answer: bytes) -> tuple[bytes, bytes]:
+        """What stands before the id's characters, and what behind."""
+        return answer[: answer.index(b'"id":"') + len(b'"id":"')], self._tail(answer)
 
     def _tail(self, answer: bytes) -> bytes:
         """All that stands behind the id's characters."""

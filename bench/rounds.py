@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import scrapes
+from bench import rollouts, scrapes
 from bench.bodies import Bodies
 from bench.contenders import (
     CONTENDER_LIST,
@@ -70,13 +70,15 @@ class Collected:
         return [ours[number] - theirs[number] for number in sorted(ours.keys() & theirs.keys())]
 
 
-def collect(sizes: Sizes, cores: Cores, say: Say, only: Sequence[str] = ()) -> Collected:
+def collect(
+    sizes: Sizes, cores: Cores, say: Say, only: Sequence[str] = (), *, rollouts_only: bool = False
+) -> Collected:
     collected = Collected()
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     bodies = Bodies(folder)
     place = Place(folder, free_port(), cores)
     chosen = [one for one in CONTENDER_LIST if one.name in only] if only else list(CONTENDER_LIST)
-    if sizes.brief:
+    if sizes.brief or rollouts_only:
         chosen = [one for one in chosen if not one.requests_only]
     with stand_in(place):
         for number in range(sizes.rounds):
@@ -89,12 +91,14 @@ def collect(sizes: Sizes, cores: Cores, say: Say, only: Sequence[str] = ()) -> C
                         sheet.figures["start_s"] = time.perf_counter() - began
                         settle()
                         bench = Bench(contender, running, bodies, sizes, sheet)
-                        measure(bench, first=number == 0)
-                        scrapes.measured(bench)
+                        rollouts.measured(bench)
+                        if not rollouts_only:
+                            measure(bench, first=number == 0)
+                            scrapes.measured(bench)
                 except WRONG as failure:
                     sheet.problems.append(f"{contender.label}: {failure}")
                 collected.take(contender.name, number, sheet)
-        for contender in DRAWN:
+        for contender in () if rollouts_only else DRAWN:
             say(f"the gaps of one stream: {contender.label}")
             try:
                 draw(contender, place, sizes, collected)

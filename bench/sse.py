@@ -39,6 +39,10 @@ class Reader(asyncio.Protocol):
         return self.arrivals[0] - self.asked
 
     @property
+    def complete(self) -> bool:
+        return self._complete
+
+    @property
     def ended_well(self) -> bool:
         return self._complete and self.status == 200 and self._tail.endswith(DONE)
 

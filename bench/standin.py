@@ -43,7 +43,7 @@ LAST = framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 STREAMS = re.compile(rb'"stream"\s*:\s*true')
 MAX_TOKENS = re.compile(rb'"max_(?:completion_)?tokens"\s*:\s*(\d+)')
 PACE = re.compile(rb"a token every ([\d.]+) ms")
-WHOLE = {b"/v1/chat/completions": "chat", b"/v1/completions": "completions"}
+WHOLE = {b"/v1/chat/completions": "chat", b"/v1/completions": "completions", b"/generate": "rollout"}
 
 
 class Conversation(asyncio.Protocol):

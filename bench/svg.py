@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Helvetica, Arial, sans-serif"
+MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 INK, PALE, RULE = "#1f2328", "#59636e", "#d1d9e0"
 Point = tuple[float, float]
 
@@ -13,8 +14,8 @@ Point = tuple[float, float]
 class Canvas:
     """canvas = Canvas(800, 400, "what it shows"); canvas.text(...); canvas.rendered()"""
 
-    def __init__(self, width: float, height: float, title: str) -> None:
-        size, kind = f'width="{width:g}" height="{height:g}"', f'role="img" font-family="{FONT}"'
+    def __init__(self, width: float, height: float, title: str, font: str = FONT) -> None:
+        size, kind = f'width="{width:g}" height="{height:g}"', f'role="img" font-family="{font}"'
         self._parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" {size} {kind}>',
             f"<title>{escape(title)}</title>",

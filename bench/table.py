@@ -60,6 +60,7 @@ COST: tuple[Column, ...] = (
     Column("CPU ms a small request", spread("small_cpu_ms")),
     Column("CPU ms a 1 MB request", spread("large_cpu_ms")),
     Column("CPU ms 200,000 token ids", spread("ids_cpu_ms")),
+    Column("CPU ms a rollout", spread("rollout_cpu_ms")),
     Column("CPU µs a chunk, 64 streams", spread("chunk64_us")),
     Column("CPU µs a chunk, 256 streams", spread("chunk256_us")),
     Column("idle, CPU ms a second", medians("idle_ms_per_s")),
@@ -99,9 +100,16 @@ SCRAPES: tuple[Column, ...] = (
     Column("and without", medians(*(f"calm_gap_{part}_ms" for part in GAPS))),
 )
 
+# What of our whole stack's is told of each process.
+SHARED = (
+    ("a small request", "small_cpu_ms"),
+    ("a rollout", "rollout_cpu_ms"),
+    ("a chunk of 64 streams", "chunk64_us"),
+)
 SUMMARY: tuple[Column, ...] = (
     Column("CPU ms a small request", medians("small_cpu_ms")),
     Column("CPU ms a 1 MB request", medians("large_cpu_ms")),
+    Column("CPU ms a rollout", medians("rollout_cpu_ms")),
     Column("CPU µs a chunk", medians("chunk64_us")),
     Column("TTFT added, ms", added("ttft1_p50_ms")),
     Column("TTFT added, 64 at once, ms", added("ttft64_p50_ms")),
@@ -120,8 +128,7 @@ def markdown(machine: Mapping[str, str], collected: Collected, starts: Starts | 
         TIME_HEAD,
         _table(TIME, collected, [one for one in CONTENDER_LIST if not one.requests_only]),
         "![the gaps of one stream](gaps.svg)",
-        SCRAPES_HEAD,
-        _table(SCRAPES, collected, [MIDDLEWARE, STACK, STOCK]),
+        *_scrapes(collected),
         "## Targets",
         _lines(("target", "measured", "limit", "met"), [target.judged(collected, real) for target in TARGETS]),
         *_whole(starts, real),
@@ -136,6 +143,8 @@ def markdown(machine: Mapping[str, str], collected: Collected, starts: Starts | 
 def summary(machine: Mapping[str, str], collected: Collected) -> str:
     """What the README shows of it: few columns, and paths from there."""
     dated = f"{machine['date']}, {machine['processor']}, {machine['kernel']}; medians of {machine['run']}."
+    if "rollouts" in machine:
+        dated += f" Rollouts: {machine['rollouts'].partition(';')[0]}."
     contenders = [one for one in CONTENDER_LIST if one is not DIRECT and not one.requests_only]
     parts = [
         "![CPU a request and a chunk, by contender](bench/results/cost.svg)",
@@ -144,6 +153,12 @@ def summary(machine: Mapping[str, str], collected: Collected) -> str:
         f"{dated} All of it, and the targets: [bench/results](bench/results/README.md).",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _scrapes(collected: Collected) -> list[str]:
+    if not collected.values(MIDDLEWARE.name, "scrape1_cpu_ms"):
+        return []
+    return [SCRAPES_HEAD, _table(SCRAPES, collected, [MIDDLEWARE, STACK, STOCK])]
 
 
 def _table(columns: Sequence[Column], collected: Collected, contenders: Sequence[Contender]) -> str:
@@ -160,7 +175,7 @@ def _lines(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _shares(collected: Collected) -> str:
     """Of the whole stack, each process by itself."""
     said = []
-    for title, figure in (("a small request", "small_cpu_ms"), ("a chunk of 64 streams", "chunk64_us")):
+    for title, figure in SHARED:
         parts = [(part, collected.median(STACK.name, f"{figure}:{part}")) for part in ("haproxy", "middleware")]
         if all(value is not None for _, value in parts):
             shares = ", ".join(
@@ -174,13 +189,18 @@ def _whole(starts: Starts | None, real: Real | None) -> list[str]:
     said = []
     if real is not None:
         rows = [
-            (side, shown(real.tokens_per_second[side]), shown(real.ttft_ms[side]))
+            (
+                side,
+                shown(real.tokens_per_second[side]),
+                shown(real.ttft_ms[side]),
+                shown(real.rollouts_per_second[side]),
+            )
             for side in real.tokens_per_second
-        ]  # fmt: skip
+        ]
         said.append(
             "## The real engine on this CPU\n\nSGLang 0.5.23, SmolLM2-135M, 8 streams; the same engine, asked in turn."
         )
-        said.append(_lines(("", "tokens a second", "TTFT ms, one stream"), rows))
+        said.append(_lines(("", "tokens a second", "TTFT ms, one stream", "rollouts a second, 8 at once"), rows))
     if starts is not None:
         said.append(
             f"## Start\n\n`vllm serve` until supervisord runs: {shown(starts.ours)} s of CPU, {starts.ratio:.1f} times "

@@ -49,6 +49,10 @@ def throughput(_: Collected, real: Real | None) -> Sequence[float]:
     return real.ratios() if real is not None else ()
 
 
+def rollouts(_: Collected, real: Real | None) -> Sequence[float]:
+    return real.rollout_ratios() if real is not None else ()
+
+
 def quiet(collected: Collected, _: Real | None) -> Sequence[float]:
     return collected.ratios(QUIET_MIDDLEWARE.name, QUIET_ROUTER.name, "small_cpu_ms")
 
@@ -67,4 +71,5 @@ TARGETS: tuple[Target, ...] = (
     Target("middleware: 10 scrapes a second add to a gap", 5, as_measured(MIDDLEWARE.name, "scrape_stall_ms"), " ms"),
     Target("middleware: gap p99 beside them, to without", 1.1, as_measured(MIDDLEWARE.name, "scraped_to_calm")),
     Target("whole stack: throughput of the real engine, to direct", 0.97, throughput, at_least=True),
+    Target("whole stack: rollouts a second of the real engine, to direct", 0.95, rollouts, at_least=True),
 )  # fmt: skip

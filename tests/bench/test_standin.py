@@ -9,9 +9,23 @@ from typing import Any
 
 import pytest
 
-from bench.bodies import CHAT, COMPLETIONS, MODEL, Bodies, chat, streamed, token_ids
+from bench.bodies import (
+    CHAT,
+    COMPLETIONS,
+    GENERATE,
+    MODEL,
+    ROLLOUTS,
+    Bodies,
+    chat,
+    drawn,
+    generate,
+    rollout,
+    streamed,
+    token_ids,
+)
 from bench.contenders import STAND_IN
-from bench.recorded import Recorded, recorded
+from bench.recorded import ROLLOUT_TOKENS, Recorded, recorded
+from middleware.policy import Policy
 from tests.middleware.serving import Served, free_port, middleware, process, served, status_of, wait_for
 
 JSON = {"content-type": "application/json"}
@@ -28,7 +42,7 @@ def engine() -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def front(engine: Served) -> Iterator[Served]:
-    with middleware(engine.port, served_model_names=(MODEL,)) as server:
+    with middleware(engine.port, served_model_names=(MODEL,), policy=Policy(scale_out=True)) as server:
         yield server
 
 
@@ -84,6 +98,30 @@ def test_through_the_middleware_all_is_vllms(front: Served) -> None:
     assert len(told) == 32, "the clients of the bench count them"
     assert "matched_stop" not in json.dumps(told)
     assert told[0]["id"].startswith("chatcmpl-")
+
+
+def test_a_rollout_has_sglangs_shape_and_is_as_long_as_is_said(engine: Served) -> None:
+    asked = {**json.loads(generate(drawn(8), ROLLOUT_TOKENS)), "rid": "r-1"}
+    told = engine.post(GENERATE, json=asked).json()
+    real = json.loads(recorded("generate_logprobs"))
+    info = told["meta_info"]
+    assert [(key, shape(value)) for key, value in real.items()] == [
+        (key, shape(value[: len(real[key])] if isinstance(value, list) else real[key])) for key, value in told.items()
+    ]
+    assert list(info) == list(real["meta_info"])
+    assert info["id"] == "r-1"
+    assert len(told["output_ids"]) == len(info["output_token_logprobs"]) == ROLLOUT_TOKENS
+    assert told["output_ids"] == [number for _, number, _ in info["output_token_logprobs"]]
+
+
+def test_through_the_middleware_a_rollout_is_vllms(front: Served) -> None:
+    answer = front.post(ROLLOUTS, content=rollout(drawn(8), ROLLOUT_TOKENS), headers=JSON)
+    assert answer.status_code == 200, answer.text
+    [choice] = answer.json()["choices"]
+    assert [entry["token"] for entry in choice["logprobs"]["content"]] == [
+        f"token_id:{number}" for number in choice["token_ids"]
+    ]
+    assert len(choice["token_ids"]) == ROLLOUT_TOKENS
 
 
 def test_the_large_requests_are_taken(front: Served, tmp_path: Any) -> None:
