@@ -39,16 +39,21 @@ def answer(name: str, port: int) -> str:
 
 
 def banner(name: str, port: int, seconds: float, started: float) -> str:
-    curl = ["curl", "-s", f"http://127.0.0.1:{port}{CHAT}", "-H", TYPE, "-d", chat(name)]
+    """Of several models there is no name: the first question would start one of them for nobody."""
+    here = f"http://127.0.0.1:{port}"
     directory = run_directory(port, started)
     supervisorctl = Path(sys.executable).parent / "supervisorctl"
+    said = answer(name, port) if name else ""
+    curl = (
+        ["curl", "-s", f"{here}{CHAT}", "-H", TYPE, "-d", chat(name)] if name else ["curl", "-s", f"{here}/v1/models"]
+    )
     return "\n".join(
         (
             "",
-            f"{name} is ready at http://127.0.0.1:{port} after {seconds:.0f} s.",
+            f"{name or 'every model of the files'} is ready at {here} after {seconds:.0f} s.",
             "",
-            *((f"  asked        {QUESTION}", f"  it says      {said}", "") if (said := answer(name, port)) else ()),
-            f"  ask it       {shlex.join(curl)}",
+            *((f"  asked        {QUESTION}", f"  it says      {said}", "") if said else ()),
+            f"  {'ask it   ' if name else 'list them'}    {shlex.join(curl)}",
             f"  look inside  (cd {shlex.quote(str(directory))} && {shlex.quote(str(supervisorctl))} status)",
             "  stop it      Ctrl-C",
             "",

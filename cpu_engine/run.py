@@ -37,6 +37,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--port", type=port_number, default=8000)
     parser.add_argument("--model", type=Path, metavar="DIR", help="a model's folder (default: the embedded model)")
+    parser.add_argument("--models", type=Path, action="append", metavar="FILE", help="several models, in place of one")
     parser.add_argument("--command", type=shlex.split, help="in place of this environment's `vllm`")
     parser.add_argument("arguments", nargs="*", help="after `--`: more arguments of `vllm serve`")
     return parser.parse_args(argv)
@@ -54,9 +55,23 @@ def plan(options: argparse.Namespace, places: Places) -> Served:
     venv = Path(os.environ.get("VLLM_SHIM_ENGINE_VENV") or places.venv)
     if not (venv / "bin" / "python").exists():
         raise RunError(f"there is no engine in {venv}: run `make engine`")
+    if options.models:
+        return several(options, places)
     model = (options.model or places.model).absolute()
     if not model.is_dir():
         raise RunError(f"there is no model in {model}" + ("" if options.model else ": run `make engine`"))
+    name = served_name(options, model)
+    return served(options, places, name, [str(model), "--served-model-name", name])
+
+
+def several(options: argparse.Namespace, places: Places) -> Served:
+    """Nothing is asked of them: the first question would start one of them for nobody."""
+    if missing := next((file for file in options.models if not file.is_file()), None):
+        raise RunError(f"there is no file {missing}: MODELS= names models files")
+    return served(options, places, "", ["--shim-models", *(str(file.absolute()) for file in options.models)])
+
+
+def served(options: argparse.Namespace, places: Places, name: str, words: Sequence[str]) -> Served:
     command = options.command or [str(Path(sys.executable).parent / "vllm")]
     if not Path(command[0]).exists():
         raise RunError(f"there is no {command[0]}: run `make install`")
@@ -64,10 +79,8 @@ def plan(options: argparse.Namespace, places: Places) -> Served:
         # Another server's /health would pass for ours.
         if probe.connect_ex(("127.0.0.1", options.port)) == 0:
             raise RunError(f"port {options.port} is taken: choose another with PORT=")
-    name = served_name(options, model)
-    flags = ["--served-model-name", name, "--port", str(options.port)]
     return Served(
-        command=[*command, "serve", str(model), *flags, *options.arguments],
+        command=[*command, "serve", *words, "--port", str(options.port), *options.arguments],
         env={**os.environ, "VLLM_SHIM_ENGINE": shlex.quote(str(places.launcher))},
         name=name,
         port=options.port,

@@ -1,11 +1,32 @@
-"""Property tests draw the same examples in every run; HYPOTHESIS_PROFILE=explore draws new ones."""
+"""Property tests draw the same examples in every run; HYPOTHESIS_PROFILE=explore draws new ones. Of two processes that
+share the tests (`make test`) each takes whole files, and one all that need the real engine, which starts once.
+"""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+# Of those that need the real engine, which is too large for two.
+ENGINES = ("tests/engine/", "tests/rl/")
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of its types
+    """Our own scheduler: groups by marks (`--dist loadgroup`) do nothing with pytest 9.2 and pytest-xdist 3.8."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/engine" if nodeid.startswith(ENGINES) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ import httpx
 
 ROOT = Path(__file__).parent.parent
 VLLM = ROOT / "shims/bin/vllm"
+SERVE = (str(VLLM), "serve")
 STAND_IN = f"{sys.executable} {ROOT / 'tests/fakes/sglang.py'}"
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds; machines are slow and shared, and a hang must still end
@@ -37,9 +38,11 @@ def wait_for(what: Callable[[], T], why: str, seconds: float = PATIENCE) -> T:
 
 
 def free_port() -> int:
-    """A port N with N+1 and N+2 free as well, below the range that outgoing connections use."""
+    """A port N with N+1 and N+2 free as well, below the range that outgoing connections use; none that the other
+    process of the tests could be given at the same moment."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
     for _ in range(200):
-        port = random.randrange(12000, 30000)
+        port = random.randrange(12000 + worker * 9000, 20990 + worker * 9000)
         with contextlib.ExitStack() as held:
             try:
                 for number in range(port, port + 3):
@@ -61,8 +64,17 @@ def command_line(pid: int) -> str:
 class Server:
     """`vllm serve ARGS` with a run directory of its own. `lines` is its standard output so far."""
 
-    def __init__(self, folder: Path, *args: str, engine: str = STAND_IN, env: Mapping[str, str] | None = None) -> None:
-        self.port = free_port()
+    def __init__(
+        self,
+        folder: Path,
+        *args: str,
+        engine: str = STAND_IN,
+        env: Mapping[str, str] | None = None,
+        port: int | None = None,
+        command: Sequence[str] = SERVE,
+        cwd: Path | None = None,
+    ) -> None:
+        self.port = port or free_port()
         self.run_dir = folder / "run"
         self.log = folder / "shim.log"
         self.url = f"http://127.0.0.1:{self.port}"
@@ -73,10 +85,13 @@ class Server:
             "VLLM_SHIM_LOG": str(self.log),
             "VLLM_SHIM_ENGINE": engine,
             "VLLM_SHIM_PYTHON": sys.executable,
+            "VLLM_SHIM_LAME_DUCK_SECONDS": "0",
         }
+        host = () if "--host" in args else ("--host", "127.0.0.1")
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("VLLM_", "SGLANG_", "KUBERNETES_"))}
         self.process = subprocess.Popen(
-            [str(VLLM), "serve", *args, "--host", "127.0.0.1", "--port", str(self.port)],
+            [*command, *args, *host, "--port", str(self.port)],
+            cwd=cwd,
             env={**clean, **settings, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -176,8 +191,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *args: str, engine: str = STAND_IN, env: Mapping[str, str] | None = None) -> Iterator[Server]:
-    server = Server(folder, *args, engine=engine, env=env)
+def serving(
+    folder: Path,
+    *args: str,
+    engine: str = STAND_IN,
+    env: Mapping[str, str] | None = None,
+    command: Sequence[str] = SERVE,
+    cwd: Path | None = None,
+) -> Iterator[Server]:
+    server = Server(folder, *args, engine=engine, env=env, command=command, cwd=cwd)
     try:
         yield server
     finally:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 from middleware import versions
 from shims import VERSION, catalog
@@ -23,6 +26,35 @@ def test_every_part_speaks_for_the_same_version_of_vllm() -> None:
 
 def test_our_own_version_is_the_projects() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
+def test_the_images_label_says_our_version() -> None:
+    assert f"\nARG IMAGE_VERSION={VERSION}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_image_has_all_that_an_installation_has() -> None:
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    copies = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    copied = {name for names in copies for name in names.split()}
+    assert copied == {*packaged["only-include"], "pyproject.toml", "README.md"}
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_base_of_the_image_is_the_one_that_the_readme_names() -> None:
+    base = r"^(?:ARG )?BASE_IMAGE ?\??= ?(\S+:v([\d.]+)-\S+)$"
+    [(image, version)] = re.findall(base, (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert re.findall(base, (ROOT / "Makefile").read_text(), re.MULTILINE) == [(image, version)]
+    assert f"SGLang {version}" in (ROOT / "README.md").read_text()
+
+
+def test_what_needs_an_engine_or_the_whole_stack_says_so() -> None:
+    """Without a mark it would run where `-m "not engine and not stack"` was asked for, and fail there."""
+    words = ["--collect-only", "-q", "-m", "not engine and not stack", "tests/engine", "tests/stack"]
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", *words], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert found.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, found.stdout
+    assert "deselected" in found.stdout
 
 
 def test_modules_hold_one_idea() -> None:

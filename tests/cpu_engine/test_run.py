@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pty
+import select
 import shlex
 import signal
 import socket
@@ -116,6 +117,24 @@ def test_when_it_is_ready_a_request_is_shown_that_works_as_pasted(start: Callabl
     assert echoed["messages"] == [{"role": "user", "content": "What is the capital of France?"}]
 
 
+def test_several_models_are_given_as_files_and_nobody_is_asked(
+    start: Callable[..., Run], port: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text("models: []\n")
+    text = start("ready", "--port", str(port), "--models", str(file), "--", "--seed", "1").until("list them")
+    given = json.loads(text.split("arguments: ")[1].splitlines()[0])
+    assert given == ["serve", "--shim-models", str(file), "--port", str(port), "--seed", "1"]
+    assert f"curl -s http://127.0.0.1:{port}/v1/models" in text
+    assert "it says" not in text
+
+
+def test_a_models_file_that_does_not_exist_is_one_sentence(start: Callable[..., Run]) -> None:
+    run = start("ready", "--models", "/no/such.yaml")
+    assert run.ended() == 1
+    assert run.text() == "cpu_engine: there is no file /no/such.yaml: MODELS= names models files\n"
+
+
 def test_the_model_is_asked_once_and_its_answer_shown(start: Callable[..., Run], port: int) -> None:
     text = start("ready", "--port", str(port)).until("stop it")
     assert "  it says      You asked: What is the capital of France?\n" in text
@@ -192,6 +211,7 @@ def test_a_terminal_sees_one_line_that_is_written_again(start: Callable[..., Run
     run = start("ready", "--port", str(port), terminal=True)
     seen = b""
     while READY.encode() not in seen:
+        assert select.select([run.read_from], [], [], 20)[0], seen
         seen += os.read(run.read_from, 4096)
     os.close(run.read_from)
     text = seen.decode()

@@ -15,8 +15,9 @@ class Topic:
     entries: tuple[Accepted, ...]
 
 
-NOT_YET = "not served yet: 501, with a sentence"
-SCALE_OUT = "--enable-scale-out is refused at the start; the answer is that of a vLLM without it"
+NO_NCCL = "501 with what to do instead, where a vLLM without --weight-transfer-config says 500"
+SCALE_OUT = "of what --enable-scale-out brings the token routes are served; these are 501, with a sentence"
+OLDER_TOKENS = "the names until vLLM 0.31, `token` and `bytes`, beside `token_id`, for clients that still read them"
 NO_TIMES = "--enable-per-request-metrics is ignored: /metrics has the same times"
 SGLANG = "SGLang's own route, for those who know it; vLLM has none of that name"
 
@@ -33,7 +34,10 @@ NO_ROOM = (
     "SGLang wants seven tokens of room behind a prompt: cut to the context is cut to a little less, a longer one is 400"
     ", and an answer that fills the context ends two tokens before its end"
 )
-NO_RANKS = "SGLang has no ranks of prompt tokens: prompt_logprobs asked for is 400, and beside an echo it is null"
+NO_RANKS = (
+    "SGLang's chat has none: asked for it is 400. Completions have them, but for the rank of a token behind those that "
+    "were asked for, which is told as the next; beside an echo, which has them in `logprobs`, it is null"
+)
 OLDER_NAME = "the name until vLLM 0.11, beside `reasoning`, for clients that still read it"
 FORCED = (
     "vLLM's grammar lets the model write its call with any blanks, and the length cut it off; SGLang's allows fewer, "
@@ -71,13 +75,13 @@ TOPICS: tuple[Topic, ...] = (
             Accepted("*", "<*>.choices[].token_ids", "type", LATE_IDS),
             Accepted("*", "choices[].prompt_logprobs", "type", NO_RANKS),
             Accepted("v_echo", "prompt_logprobs", "type", NO_RANKS),
-            Accepted("v_prompt_logprobs | v_comp_prompt_logprobs", "status", "status", NO_RANKS),
+            Accepted("v_prompt_logprobs", "status", "status", NO_RANKS),
             Accepted(
                 "v_orca_header*", "header endpoint-load-metrics", "missing", "not told: /metrics has these numbers"
             ),
             Accepted(
-                "v_return_weight_versions",
-                "choices[].weight_versions[].version",
+                "v_return_weight_versions | v_inf_generate*",
+                "*choices[].weight_versions[].version",
                 "value",
                 "vLLM's weights had been updated before; the version is that of the start",
             ),
@@ -175,30 +179,17 @@ TOPICS: tuple[Topic, ...] = (
     Topic(
         "Control and training",
         (
-            Accepted("POST /pause", "status", "status", NOT_YET),
-            Accepted("POST /resume", "status", "status", NOT_YET),
-            Accepted("v_chat_while_paused_abort", "status", "status", "/pause is not served yet: it is answered"),
-            Accepted(
-                "v_is_paused_true | v_is_paused_keep", "is_paused", "value", "/pause is not served yet: it never is"
-            ),
-            Accepted("v_is_sleeping_level0", "is_sleeping", "value", "/sleep is not served yet: it never is"),
-            Accepted("POST /sleep", "status", "status", NOT_YET),
-            Accepted("POST /wake_up", "status", "status", NOT_YET),
-            Accepted("POST /abort_requests", "status", "status", NOT_YET),
-            Accepted("POST /collective_rpc", "status", "status", NOT_YET),
-            Accepted("POST /init_weight_transfer_engine", "status", "status", NOT_YET),
-            Accepted("POST /start_weight_update", "status", "status", NOT_YET),
-            Accepted("POST /update_weights", "status", "status", NOT_YET),
-            Accepted("POST /finish_weight_update", "status", "status", NOT_YET),
-            Accepted("POST /update_weight_version", "status", "status", NOT_YET),
-            Accepted("GET /weight_info", "status", "status", NOT_YET),
-            Accepted("POST /weight_checker", "status", "status", NOT_YET),
+            Accepted("v_collective_rpc", "status", "status", "500 in vLLM; which methods there are is in the sentence"),
+            Accepted("POST /init_weight_transfer_engine", "status", "status", NO_NCCL),
+            Accepted("POST /start_weight_update", "status", "status", NO_NCCL),
+            Accepted("POST /finish_weight_update", "status", "status", NO_NCCL),
+            Accepted("v_chat_while_paused_abort", "header retry-after", "extra", "as with each of our 503"),
         ),
     ),
     Topic(
         "Rendering and token endpoints",
         (
-            Accepted("POST /inference/v1/*", "status", "status", SCALE_OUT),
+            Accepted("v_inf_generate_logprobs", "choices[].logprobs.content[].*", "*", OLDER_TOKENS),
             Accepted("POST /v1/*/render", "status", "status", SCALE_OUT),
             Accepted("POST /v1/chat/completions/derender", "status", "status", SCALE_OUT),
         ),

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from tests.differential.difference import Difference
 from tests.differential.shapes import differences, form, shape_of
@@ -88,7 +87,3 @@ def _row(labels: list[str] | None) -> str:
 
 def _text(body: bytes) -> str:
     return body[:200].decode(errors="replace") or "empty"
-
-
-def as_json(difference: Difference) -> dict[str, Any]:
-    return {name: getattr(difference, name) for name in ("name", "where", "kind", "ours", "theirs")}

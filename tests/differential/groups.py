@@ -13,8 +13,9 @@ from typing import Any
 
 import render_config
 from middleware.settings import Settings, read_settings
-from shims import cli, facts, plan
-from shims.plan import KEYS_VARIABLE, Plan
+from shims import cli, facts, plan, programs
+from shims.engines import KEYS_VARIABLE
+from shims.plan import Plan
 from tests.differential.adapters import make_adapter
 from tests.server import ROOT, free_port
 
@@ -33,11 +34,7 @@ TOOLS = (
     " --enable-lora --max-lora-rank 8 --max-loras 2 --lora-modules noisy={adapters}/noisy"
     " --enable-tokenizer-info-endpoint --enable-scale-out"
 )
-DEVELOPER = {
-    "VLLM_SERVER_DEV_MODE": "1",
-    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
-    "VLLM_SHIM_IGNORE_FLAGS": "--enable-scale-out",
-}
+DEVELOPER = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ class Prepared:
 
     def middleware_settings(self) -> dict[str, Any]:
         """All that supervisord would give the middleware, but for sockets and files."""
-        words = render_config.middleware_command(self.plan)
+        words = programs.middleware_command(self.plan)
         argv = words[words.index("middleware") + 1 :]
         env = {**self.env, KEYS_VARIABLE: _json_list(self.plan.api_keys)}
         settings = read_settings(argv, env)

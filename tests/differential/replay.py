@@ -29,7 +29,7 @@ IDS = ("rid", "request_id")
 ADAPTER_IDS = ("lora_name", "lora_path")
 NUMBER = re.compile(r"#\d{9,}(?=\")")
 # Asked while nobody waits, so that it belongs to no request.
-BACKGROUND = frozenset({"/health", "/metrics", "/unload_lora_adapter"})
+BACKGROUND = frozenset({"/health", "/metrics", "/ready", "/unload_lora_adapter"})
 
 # Requests that say something only beside another one that runs at the same time.
 TOGETHER = {

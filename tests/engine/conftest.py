@@ -27,7 +27,8 @@ def sglang(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("engine")
     words: tuple[str, ...] = (str(MODEL), "--served-model-name", NAME, "--max-model-len", "2048", "--max-num-seqs", "8")
     words += ("--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--chat-template", str(TEMPLATE))
-    env = {"VLLM_SHIM_ENGINE_ARGS": "--max-total-tokens 4096", "VLLM_API_KEY": KEY}
+    words += ("--enable-scale-out",)
+    env = {"VLLM_SHIM_ENGINE_ARGS": "--max-total-tokens 4096", "VLLM_API_KEY": KEY, "VLLM_SHIM_RL": "1"}
     with serving(folder, *words, engine=LAUNCH, env=env) as server:
         server.client.headers["authorization"] = f"Bearer {KEY}"
         server.wait_ready(LOAD_SECONDS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 from typing import Any
 
 import pytest
 
 from tests.engine.conftest import NAME
+from tests.engine.test_every_flag import asked
 from tests.middleware import deadly
 from tests.middleware.fields.test_native import DEADLY, PARAMS
 from tests.server import Server
@@ -67,6 +70,33 @@ def test_ids_outside_the_vocabulary_are_400_on_every_way_in(sglang: Server, ids:
     ):
         assert ask(sglang, path, body) == 400, (path, body)
     assert answers(sglang)
+
+
+def test_a_redirect_is_held_against_the_allowed_domains_as_its_address_is() -> None:
+    """By SGLang's own loader: the middleware lets no request name this machine, where alone a test can listen."""
+
+    class Redirecting(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302 if self.path == "/there" else 200)
+            self.send_header("location", f"http://localhost:{self.server.server_port}/")  # type: ignore[attr-defined]
+            self.end_headers()
+            self.wfile.write(b"it was asked")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/there"
+        try:
+            [refused, followed] = asked("sglang_media.py", [[["127.0.0.1"], url], [["127.0.0.1", "localhost"], url]])
+        finally:
+            server.shutdown()
+            thread.join()
+    assert "Media URL domain is not allowed" in refused
+    assert "input domain: localhost" in refused
+    assert followed == "it was asked"
 
 
 def test_a_clients_id_is_its_own_on_the_way_in_and_out(sglang: Server) -> None:

@@ -19,6 +19,15 @@ CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 ASK: dict[str, Any] = {"model": NAME, "messages": [{"role": "user", "content": "Count."}], "max_tokens": 3}
 TEXT: dict[str, Any] = {"model": NAME, "max_tokens": 3}
+# No field of Anthropic's keeps a model from ending; this one goes on with its ones.
+ONES: dict[str, Any] = {
+    "model": NAME,
+    "temperature": 0,
+    "messages": [
+        {"role": "user", "content": "Write the number 1 again and again, for ever: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"},
+        {"role": "assistant", "content": "1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"},
+    ],
+}
 LONG = {"max_tokens": 1000, "ignore_eos": True, "stream": True}
 
 
@@ -96,8 +105,7 @@ def test_two_at_the_same_time_may_have_the_same_id(sglang: Server) -> None:
     [
         (CHAT, {**ASK, "n": 2}, 2),
         (COMPLETIONS, {**TEXT, "prompt": ["a", "b"]}, 2),
-        # No field of Anthropic's keeps a model from ending.
-        ("/v1/messages", {**ASK, "messages": [{"role": "user", "content": "Count to 100000."}]}, 1),
+        ("/v1/messages", ONES, 1),
         ("/v1/responses", {"model": NAME, "input": "Count to 100000.", "max_output_tokens": 1000}, 1),
     ],
     ids=["n", "prompts", "messages", "responses"],

@@ -14,7 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fakes.conversation import Conversation, Request
+from tests.fakes.occupation import Occupation
+from tests.fakes.orders import FLUSHED, NOT_FLUSHED, Abort
 from tests.fakes.recorded import Recorded, recording
+from tests.fakes.training import Training
+from tests.fakes.trouble import BEFORE, Trouble, instead, marked, marked_whole
 
 GENERATION = {
     "/v1/chat/completions": "chat",
@@ -24,6 +28,7 @@ GENERATION = {
     "/v1/responses": "chat",
 }
 DEFAULT_TOKENS = 16
+COUNTED = ("requests", "active", "peak_active", "disconnects", "chunks", "generating")
 
 
 @dataclass
@@ -35,9 +40,10 @@ class Engine:
     quiet: bool
     stopping: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    numbers: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("requests", "active", "peak_active", "disconnects", "chunks"), 0)
-    )
+    abort: Abort = field(default_factory=Abort)
+    training: Training = field(default_factory=Training)
+    occupation: Occupation = field(default_factory=Occupation)
+    numbers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
 
     @property
     def healthy(self) -> bool:
@@ -80,6 +86,8 @@ class Engine:
         name, _, value = fault(request).partition("=")
         if name == "drop":
             to.cut()
+        elif name in BEFORE:
+            instead(name, to)
         elif name == "slow":
             await asyncio.sleep(float(value))
             to.answer(200, b'{"slow":true}')
@@ -94,26 +102,52 @@ class Engine:
         elif name == "echo" or path.startswith("/echo"):
             to.answer(200, self.echo(request), [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-echo", "yes")])
         elif path in GENERATION and request.method in ("POST", "PUT"):
-            await self.generate(request, to, GENERATION[path], int(value) if name == "cut-after" else None)
+            await self.training.open.wait()
+            self.numbers["generating"] += 1
+            try:
+                await self.generate(request, to, GENERATION[path], Trouble(name, value))
+            finally:
+                self.numbers["generating"] -= 1
+        elif path in self.occupation.paths and request.method == "POST":
+            self.occupation.order(request, to, 0 if self.training.mode == "retract" else self.numbers["generating"])
+        elif path in self.training.paths and request.method == "POST":
+            await self.training.order(request, to, self)
         else:
             self.control(request, to)
 
     def control(self, request: Request, to: Conversation) -> None:
         path = request.path
-        if path in ("/health", "/health_generate", "/ready", "/ping"):
+        if path == "/ready" and self.training.is_paused:
+            to.answer(503, b"", content_type="")
+        elif path in ("/health", "/health_generate", "/ready", "/ping"):
             to.answer(200 if self.healthy else 503, b"", content_type="")
         elif path == "/_stats":
             environ = {name: value for name, value in os.environ.items() if name.startswith(("SGLANG_", "STANDIN_"))}
-            to.answer(200, json.dumps({**self.numbers, "argv": self.argv, "environ": environ}).encode())
+            to.answer(
+                200,
+                json.dumps(
+                    {**self.numbers, "argv": self.argv, "environ": environ, "orders": self.training.orders}
+                ).encode(),
+            )
         elif path == "/_exit":
             sys.stdout.flush()
             os._exit(int(request.target.partition("code=")[2] or 1))
         elif time.monotonic() < self.ready_at:
             to.answer(503, b'{"detail":"loading"}')
         elif path == "/v1/models":
-            to.answer(200, self.recorded.models())
+            to.answer(200, self.training.models(self.recorded.models()))
+        elif path in ("/model_info", "/v1/loads", "/server_info"):
+            to.answer(200, self.training.told(path, self.numbers["generating"]))
         elif path.startswith("/v1/models/"):
             self.replay("model_one_unknown", to)
+        elif path == "/abort_request" and request.method == "POST":
+            if request.json().get("abort_all"):
+                self.abort.give()
+                self.abort = Abort()
+            to.answer(200, b"", content_type="")
+        elif path == "/flush_cache":
+            idle = self.numbers["active"] == 1  # this one
+            to.answer(200 if idle else 400, FLUSHED if idle else NOT_FLUSHED, content_type="")
         elif path == "/metrics":
             running = self.numbers["active"] - 1
             to.answer(
@@ -124,7 +158,7 @@ class Engine:
         else:
             self.replay("not_found", to)
 
-    async def generate(self, request: Request, to: Conversation, kind: str, cut_after: int | None) -> None:
+    async def generate(self, request: Request, to: Conversation, kind: str, trouble: Trouble) -> None:
         try:
             body = request.json()
         except ValueError:
@@ -135,18 +169,26 @@ class Engine:
             return
         tokens = wanted_tokens(body)
         delay = float(request.header("x-standin-delay-ms") or self.delay * 1000) / 1000
+        mark = request.header("x-standin-mark")
+        abort = self.abort
         if not body.get("stream"):
-            await asyncio.sleep(tokens * delay)
-            to.answer(200, self.recorded.whole(kind, body, tokens))
+            await abort.within(tokens * delay)
+            await self.training.steps.wait()
+            whole = abort.marks(self.recorded.whole(kind, body, tokens))
+            to.answer(200, marked_whole(whole, mark, tokens) if mark else whole)
             return
         to.begin_stream()
+        made = 0
         for sent, (line, is_token) in enumerate(self.recorded.stream(kind, body, tokens)):
-            if cut_after is not None and sent >= cut_after:
-                to.cut()
+            if trouble.name and await trouble.meets(sent, line, to):
                 return
             if is_token and delay:
-                await asyncio.sleep(delay)
-            await to.chunk(line)
+                await abort.within(delay)
+            await self.training.steps.wait()
+            if abort.cuts(line):
+                continue
+            await trouble.send(abort.marks(marked(line, mark, made) if mark and is_token else line), to)
+            made += is_token
             self.numbers["chunks"] += 1
         to.end_stream()
 
@@ -165,6 +207,8 @@ class Engine:
             peer = ":".join(str(part) for part in (to.peer or ("?", "?"))[:2])
             line = f'INFO:     {peer} - "{request.method} {request.target} HTTP/1.1" {to.status or "cut"}'
             print(time.strftime("[%Y-%m-%d %H:%M:%S]"), line, flush=True)
+        if "--log-requests" in self.argv and b'"rid"' in request.body:
+            print(f"Receive: obj=GenerateReqInput(rid={request.json().get('rid')!r})", flush=True)
 
 
 def fault(request: Request) -> str:

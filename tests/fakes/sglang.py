@@ -11,21 +11,38 @@ Paths
                                                 realtime_tokens_total that of chunks
   POST /v1/chat/completions /v1/completions /generate [/v1/responses]   streamed if "stream" is true
   ANY  /echo...  /status/CODE                   what was asked, as JSON, with two Set-Cookie; an error of that status
-  GET  /_stats                                  requests, active, peak_active, disconnects, chunks, argv, environ
+  POST /abort_request, ANY /flush_cache         with abort_all what runs ends with "abort"; 400 while anything runs
+  POST /pause_generation /continue_generation   new requests wait, and with "in_place" tokens too
+  POST /update_weights_from_disk, /update_weight_version   200 for a folder that is there; the model is renamed
+  POST /release_memory_occupation /resume_memory_occupation   one that is busy dies of the first, and of a tag that
+                                                was not released of the second
+  GET  /model_info /server_info /v1/loads       the weights' version, the ranks, what runs
+  GET  /_stats                                  requests, active, peak_active, disconnects, chunks, generating, argv,
+                                                environ, orders (a trainer's, above)
   ANY  /_exit?code=N                            ends the process at once, as a crash does
 
 Headers of a request, on any path
   x-standin-delay-ms: N      the token clock for this request (a non-stream answer takes its tokens' time too)
+  x-standin-mark: TEXT       each token of a chat or completion is TEXT and its number
   x-standin: echo | gzip | status=CODE | slow=SECONDS
              drop            closes before a header
              truncate        promises 100 bytes and sends 8
-             cut-after=N     closes after N events of a stream
+             garbage         sends what is no HTTP, in the place of a head; half-head: a part of one; and closes
+             cut-after=N     resets the connection after N events of a stream; close-after=N: closes it
+             half-after=N    sends a half of the next event and closes; garbage-after=N: what is no chunk, and waits
+             stall=SECONDS   makes a pause after two events
+             trickle         sends each event in three pieces
              early           answers 413 when the head is there, and reads the body afterwards; early-close: and closes
 
 Environment
   STANDIN_DELAY_MS=N         the token clock; 0, the default, sends all at once
   STANDIN_LOAD_SECONDS=S     /health answers 503 for so long
   STANDIN_LOAD_REFUSES=1     and the port is closed for so long, as SGLang's is
+  STANDIN_DEVICE=FOLDER      a device with room for one: who starts or resumes beside another dies; FOLDER/events has
+                             who came and went when
+  STANDIN_FREES_NOTHING=1    a release answers OK, and no more
+  STANDIN_RELEASE_SECONDS=S, STANDIN_RESUME_SECONDS=S   how long each takes
+  STANDIN_UPDATE_SECONDS=S   how long weights take to be loaded
   STANDIN_EXIT=CODE          prints an error and exits at start
   STANDIN_CHILDREN=N         child processes that end with it (default 2, like the scheduler and the detokenizer);
                              when one of them dies, it dies
@@ -50,6 +67,7 @@ import time
 from collections.abc import Coroutine
 
 from tests.fakes.engine import Engine
+from tests.fakes.occupation import Occupation
 from tests.fakes.recorded import Recorded
 
 CHILDREN = ("sglang::scheduler", "sglang::detokenizer")
@@ -64,20 +82,23 @@ def main() -> int:
     parser.add_argument("--model-path", "--model", default="smollm2-135m")
     parser.add_argument("--delay-ms", type=float, default=float(os.environ.get("STANDIN_DELAY_MS", "0")))
     options, _ = parser.parse_known_args()
+    if "STANDIN_SAYS" in os.environ:
+        print(os.environ["STANDIN_SAYS"], flush=True)
     if "STANDIN_EXIT" in os.environ:
         print("Traceback (most recent call last):", file=sys.stderr)
         print("ValueError: the stand-in was told to fail at its start (STANDIN_EXIT)", file=sys.stderr, flush=True)
         return int(os.environ["STANDIN_EXIT"])
-    if "STANDIN_SAYS" in os.environ:
-        print(os.environ["STANDIN_SAYS"], flush=True)
     load_seconds = float(os.environ.get("STANDIN_LOAD_SECONDS", "0"))
+    name = options.served_model_name or options.model_path
     engine = Engine(
         argv=sys.argv[1:],
-        recorded=Recorded(options.served_model_name or options.model_path),
+        recorded=Recorded(name),
         delay=options.delay_ms / 1000,
         ready_at=time.monotonic() + load_seconds,
         quiet=os.environ.get("STANDIN_QUIET") == "1",
+        occupation=Occupation(name),
     )
+    engine.occupation.take()
     children: list[subprocess.Popen[bytes]] = []
     try:
         run(serve(engine, options.host, options.port, children))
@@ -88,6 +109,7 @@ def main() -> int:
         for child in children:
             child.terminate()
             child.wait()
+        engine.occupation.leave()
     return 0
 
 
@@ -107,6 +129,7 @@ async def serve(engine: Engine, host: str, port: int, children: list[subprocess.
         print(f"INFO:     Uvicorn running on http://{host}:{port}", flush=True)
         print("The server is fired up and ready to roll!", flush=True)
         await stop.wait()
+        engine.occupation.note("leaves")
         engine.stopping = True
         server.close()
         await engine.idle()

@@ -50,6 +50,30 @@ def test_a_stream_has_as_many_tokens_as_were_asked_for(path: str) -> None:
             assert len(pieces) == tokens
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+@pytest.mark.parametrize("fault", ["", "trickle", "stall=0.1"])
+def test_a_mark_is_in_each_token_of_an_answer(fault: str, path: str) -> None:
+    with stand_in() as engine:
+        headers = {"x-standin-mark": "mine", "x-standin": fault}
+        for stream in (False, True):
+            text = engine.post(path, json={"stream": stream, "max_tokens": 3}, headers=headers).text
+            if stream:
+                events = [json.loads(event[6:])["choices"][0] for event in text.split("\n\n")[:-2]]
+                texts = [event.get("text", event.get("delta", {}).get("content")) or "" for event in events]
+            else:
+                choice = json.loads(text)["choices"][0]
+                texts = [choice["text"] if "text" in choice else choice["message"]["content"]]
+            assert "".join(texts) == "mine:0 mine:1 mine:2 "
+
+
+@pytest.mark.parametrize(
+    "fault", ["garbage", "half-head", "cut-after=2", "close-after=2", "half-after=2", "garbage-after=2"]
+)
+def test_a_stream_breaks_as_it_is_told(fault: str) -> None:
+    with stand_in() as engine, pytest.raises(httpx.TransportError):
+        engine.post("/v1/chat/completions", json={"stream": True}, headers={"x-standin": fault})
+
+
 def test_while_it_loads_it_answers_503_or_refuses() -> None:
     with stand_in(STANDIN_LOAD_SECONDS="600") as engine:
         assert engine.get("/health").status_code == 503

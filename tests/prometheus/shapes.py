@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 Shape = Callable[[str, str], list[str]]
 
-QUANTILES = ("0.99", "0.95", "0.9", "0.5")
 # What Grafana puts in before it asks. The window is at least four scrapes; this one holds a whole test, so that it does
 # not matter when in it the traffic was.
 VARIABLES = {"$__rate_interval": "5m"}
@@ -22,60 +21,26 @@ def substituted(query: str, **variables: str) -> str:
     return query
 
 
-def value(series: str, labels: str) -> list[str]:
-    return [f"{series}{labels}"]
+def asking(*queries: str) -> Shape:
+    return lambda series, labels: [query.format(series=series, labels=labels) for query in queries]
 
 
-def rate(series: str, labels: str) -> list[str]:
-    return [f"rate({series}{labels}[$__rate_interval])"]
+_QUANTILES = [
+    f"histogram_quantile({share}, sum by (le) (rate({{series}}_bucket{{labels}}[$__rate_interval])))"
+    for share in ("0.99", "0.95", "0.9", "0.5")
+]
+_MEAN = "rate({series}_sum{labels}[$__rate_interval]) / rate({series}_count{labels}[$__rate_interval])"
 
-
-def rate_of_sum(series: str, labels: str) -> list[str]:
-    return rate(f"{series}_sum", labels)
-
-
-def rate_a_minute(series: str, labels: str) -> list[str]:
-    return [f"rate({series}{labels}[1m])"]
-
-
-def quantiles(series: str, labels: str) -> list[str]:
-    window = f"rate({series}_bucket{labels}[$__rate_interval])"
-    return [f"histogram_quantile({share}, sum by (le) ({window}))" for share in QUANTILES]
-
-
-def mean(series: str, labels: str) -> list[str]:
-    parts = (f"rate({series}_{part}{labels}[$__rate_interval])" for part in ("sum", "count"))
-    return [" / ".join(parts)]
-
-
-def quantiles_and_mean(series: str, labels: str) -> list[str]:
-    return [*quantiles(series, labels), *mean(series, labels)]
-
-
-def average_since_the_start(series: str, labels: str) -> list[str]:
-    return [f"avg({series}_sum{labels}) / avg({series}_count{labels})"]
-
-
-def mean_since_the_start(series: str, labels: str) -> list[str]:
-    return [f"{series}_sum{labels} / {series}_count{labels}"]
-
-
-def buckets(series: str, labels: str) -> list[str]:
-    return [f"sum by (le) ({series}_bucket{labels})"]
-
-
-def heat(series: str, labels: str) -> list[str]:
-    return [f"sum by (le) (increase({series}_bucket{labels}[$__rate_interval]))"]
-
-
-def by_reason(series: str, labels: str) -> list[str]:
-    return [f"sum by (finished_reason) (increase({series}{labels}[$__rate_interval]))"]
-
-
-def by_namespace(series: str, labels: str) -> list[str]:
-    return [f"sum by (namespace) ({series}{labels})"]
-
-
-def hits_to_queries(series: str, labels: str) -> list[str]:
-    """The labels stand on the hits alone: both sides must have the same ones for a pair to be found."""
-    return [f"{series}_hits_total{labels} / {series}_queries_total"]
+value = asking("{series}{labels}")
+rate = asking("rate({series}{labels}[$__rate_interval])")
+rate_of_sum = asking("rate({series}_sum{labels}[$__rate_interval])")
+rate_a_minute = asking("rate({series}{labels}[1m])")
+quantiles_and_mean = asking(*_QUANTILES, _MEAN)
+average_since_the_start = asking("avg({series}_sum{labels}) / avg({series}_count{labels})")
+mean_since_the_start = asking("{series}_sum{labels} / {series}_count{labels}")
+buckets = asking("sum by (le) ({series}_bucket{labels})")
+heat = asking("sum by (le) (increase({series}_bucket{labels}[$__rate_interval]))")
+by_reason = asking("sum by (finished_reason) (increase({series}{labels}[$__rate_interval]))")
+by_namespace = asking("sum by (namespace) ({series}{labels})")
+# The labels stand on the hits alone: both sides must have the same ones for a pair to be found.
+hits_to_queries = asking("{series}_hits_total{labels} / {series}_queries_total")

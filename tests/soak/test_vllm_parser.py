@@ -87,7 +87,7 @@ def difference(line: list[str], theirs: dict[str, Any], destinations: dict[str, 
         return "" if both or any(by == who and words in why for by, words in ON_PURPOSE) else f"{who} refuses: {why}"
     values = {destinations[given.name]: given.value for given in ours.given}
     values["model_tag"] = ours.positional
-    plain = {dest: v for dest, v in values.items() if isinstance(v, (bool, int, float, str)) and dest in theirs}
+    plain = {dest: v for dest, v in values.items() if isinstance(v, (bool, int, float, str, list)) and dest in theirs}
     wrong = {dest: (v, theirs[dest]) for dest, v in plain.items() if not _same(v, theirs[dest])}
     unseen = set(theirs) - set(values) - {"subparser"}
     return f"other values (ours, vLLM's): {wrong}; not seen by ours: {unseen}" if wrong or unseen else ""
@@ -95,7 +95,10 @@ def difference(line: list[str], theirs: dict[str, Any], destinations: dict[str, 
 
 def _same(ours: object, theirs: object) -> bool:
     """`--device-ids 0,1` is a list for vLLM; its enums print as their values."""
-    return ours == theirs or str(ours) == str(theirs) or isinstance(theirs, list) or theirs == "(an object)"
+    if isinstance(theirs, list):
+        own = ours if isinstance(ours, list) else str(ours).split(",")
+        return len(own) == len(theirs) and all(_same(*both) for both in zip(own, theirs, strict=True))
+    return ours == theirs or str(ours) == str(theirs) or theirs == "(an object)"
 
 
 @pytest.mark.soak

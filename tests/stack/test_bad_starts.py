@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from shims import cli, facts, plan
-from shims.__main__ import check
+from shims.checks import check
 from shims.exceptions import StartError
 from shims.facts import Facts
 from tests.server import ROOT, STAND_IN, VLLM, Server, free_port
 from tests.stack.conftest import Serve
 
+pytestmark = pytest.mark.stack
 SHADOW = str(ROOT / "shims/shadow")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -50,9 +51,33 @@ def test_the_middleware_is_replaced_and_no_connection_is_refused(ready: Server) 
 
 
 def test_haproxy_is_replaced(ready: Server) -> None:
+    """Its listening socket is its own: connections are refused until the next one listens, and none is left hanging."""
+    others = {name: ready.pid(name) for name in ("middleware", "sglang")}
+    over, answers = threading.Event(), []
+
+    def ask() -> None:
+        with httpx.Client(timeout=10, trust_env=False) as client:
+            while not over.is_set():
+                try:
+                    answers.append(str(client.get(f"{ready.url}/v1/models").status_code))
+                except (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+                    answers.append(type(error).__name__)
+
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    wait_for(lambda: len(answers) > 20, "answers before")
     dead = ready.pid("haproxy")
     os.kill(dead, signal.SIGKILL)
     wait_for(lambda: ready.pid("haproxy") not in (0, dead) and ready.health() == 200, "another haproxy")
+    before = len(answers)
+    wait_for(lambda: len(answers) > before + 20, "answers after")
+    over.set()
+    for thread in asking:
+        thread.join()
+    assert set(answers) - {"200"} <= {"ConnectError", "ReadError", "WriteError", "RemoteProtocolError"}
+    assert set(answers[before + len(asking) :]) == {"200"}
+    assert {name: ready.pid(name) for name in others} == others, "nobody else had to go"
 
 
 def test_a_dead_engine_is_started_again_in_place_outside_kubernetes(ready: Server) -> None:
@@ -104,12 +129,52 @@ def test_a_dead_engine_ends_the_container_in_kubernetes_and_its_last_words_say_w
 
 
 def test_an_engine_that_exits_at_start_ends_the_container_with_its_code_and_its_words(serve: Serve) -> None:
-    server = serve("stand-in", env={"STANDIN_EXIT": "7"})
+    server = serve("stand-in", env={"STANDIN_EXIT": "7", **KUBERNETES})
     assert server.wait_end() == 7
     tail = "".join(server.lines[-35:])
     assert "[sglang] " in tail
     assert "died before it was ready" in tail
+    assert "sglang: exit code 7 in phase start; died before it was ready" in server.log.read_text()
     assert server.processes() == {}
+
+
+def test_outside_kubernetes_a_start_that_failed_is_tried_again_within_the_budget(serve: Serve) -> None:
+    server = serve("stand-in", env={"STANDIN_EXIT": "7"})
+    assert server.wait_end() == 7
+    assert "3 exits within 600 s" in server.lines[-2]
+    assert server.output.count("INFO spawned: 'sglang'") == 3
+    assert server.processes() == {}
+
+
+def test_a_start_that_cannot_succeed_is_tried_once_and_the_last_words_say_what_to_do(
+    tmp_path: Path, serve: Serve
+) -> None:
+    script = tmp_path / "engine.sh"
+    script.write_text("echo 'RuntimeError: No HIP GPUs are available'\nkill -9 $$\n")
+    server = serve("stand-in", engine=shlex.join(["/bin/sh", str(script)]))
+    assert server.wait_end() == 137
+    assert server.output.count("INFO spawned: 'sglang'") == 1
+    assert "[supervisor] no GPU: " in server.lines[-2]
+    assert "amd.com/gpu" in server.lines[-2]
+    assert "[supervisor] no GPU: " in server.log.read_text()
+
+
+def test_the_container_after_one_that_was_killed_says_so(tmp_path: Path, serve: Serve) -> None:
+    volume = {"VLLM_SHIM_LOG_DIR": str(tmp_path / "volume")}
+    first = serve("stand-in", env=volume)
+    first.wait_ready()
+    state = tmp_path / "volume/state.json"
+    wait_for(lambda: json.loads(state.read_text())["phase"] == "ready", "the state file to say ready")
+    for pid in first.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert first.wait_end() == -signal.SIGKILL
+    second = serve("stand-in", env=volume)
+    second.wait_ready()
+    assert "[supervisor] the container before this one ended without a word in phase ready" in second.output
+    assert "ended without a word in phase ready" in second.log.read_text()
+    assert second.stop() == 0
+    assert json.loads(state.read_text())["ended"]["code"] == 0
 
 
 def test_an_engine_that_keeps_dying_exhausts_its_budget(ready: Server) -> None:
@@ -129,13 +194,25 @@ def test_a_signal_while_the_engine_loads_ends_all_with_0(number: signal.Signals,
     assert server.processes() == {}
 
 
-@pytest.mark.parametrize("moment", [0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])
-def test_a_signal_at_any_moment_of_the_start_ends_all_and_nobody_has_to_be_killed(moment: float, serve: Serve) -> None:
+@pytest.mark.parametrize(
+    ("said", "later"),
+    [
+        ("", 0.0),
+        ("", 0.2),
+        ("vllm-to-sglang ", 0.0),
+        *((f"spawned: '{name}'", 0.0) for name in ("sglang", "middleware")),
+        *(("spawned: 'haproxy'", later) for later in (0.0, 0.1, 0.2, 0.3, 0.5)),
+    ],
+)
+def test_a_signal_at_any_moment_of_the_start_ends_all_and_nobody_has_to_be_killed(
+    said: str, later: float, serve: Serve
+) -> None:
     """haproxy's master (2.6.12) lost the signal of its first moments, and the drain waited for nothing."""
     server = serve("stand-in")
-    time.sleep(moment)
+    wait_for(lambda: said in server.output, said)
+    time.sleep(later)
     # Before supervisord there is nothing to stop, and the signal ends the shim itself.
-    assert server.stop() in (0, -signal.SIGTERM)
+    assert server.stop() in ((0,) if "spawned" in said else (0, -signal.SIGTERM))
     assert "killing" not in server.output
     # The check of haproxy's configuration may be under way, and ends by itself.
     wait_for(lambda: server.processes() == {}, "all to be gone")
@@ -175,28 +252,3 @@ def test_sigterm_lets_running_streams_end_whole(ready: Server) -> None:
     for thread in threads:
         thread.join()
     assert tails == ["data: [DONE]"] * 4
-
-
-def test_the_lame_duck_says_503_and_still_serves(serve: Serve) -> None:
-    server = serve("stand-in", env={"VLLM_SHIM_LAME_DUCK_SECONDS": "5"})
-    server.wait_ready()
-    server.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: server.health() != 200, "/health to say that it goes")
-    assert server.health() == 503
-    answer = server.client.post("/v1/chat/completions", json=CHAT)
-    assert answer.status_code == 200
-    assert server.wait_end() == 0
-
-
-def test_a_drain_that_is_too_short_does_not_hold_the_container(serve: Serve) -> None:
-    server = serve("stand-in", env={"VLLM_SHIM_DRAIN_SECONDS": "1"})
-    server.wait_ready()
-    body = {**CHAT, "stream": True, "max_tokens": 8_000}
-    with server.client.stream(
-        "POST", "/v1/chat/completions", json=body, headers={"x-standin-delay-ms": "50"}
-    ) as answer:
-        lines = answer.iter_lines()
-        assert json.loads(next(lines).removeprefix("data: "))
-        assert server.stop() == 0
-        with pytest.raises(httpx.TransportError):
-            list(lines)

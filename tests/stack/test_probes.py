@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Mapping
 
 import httpx
@@ -125,10 +126,14 @@ def test_from_sigterm_on_every_probe_is_503_while_a_stream_goes_on(lame_duck: st
 
 
 def test_a_long_prefill_makes_no_probe_wait(ready: Server) -> None:
-    thread = wedge(ready, seconds=5)
-    while thread.is_alive():
-        assert statuses(ready) == {200}
-        thread.join(0.1)
+    """A probe that waited for it would wait for longer than the probes' client does."""
+    began = time.monotonic()
+    thread = wedge(ready, seconds=10)
+    with httpx.Client(base_url=ready.url, timeout=3, trust_env=False) as probes:
+        while thread.is_alive():
+            assert {probes.request(method, path).status_code for method, path in PROBES} == {200}
+            thread.join(0.1)
+    assert time.monotonic() - began > 10, "there was no prefill"
 
 
 @pytest.mark.parametrize(
