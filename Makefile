@@ -1,6 +1,7 @@
 # make help prints this file's targets.
 PORT ?= 8000
 MODEL ?=
+MODELS ?=
 TP ?= 1
 ARGS ?=
 ENGINE ?=
@@ -8,10 +9,11 @@ IMAGE ?= vllm-to-sglang:latest
 BASE_IMAGE ?= lmsysorg/sglang-rocm:v0.5.18-rocm724-mi30x-20260825
 DRY ?=
 QUICK ?=
+BUILDER ?=
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help install engine run docs bench picture soak check format test catalog image test-image clean
+.PHONY: help install engine rl-clients run docs release-outcomes bench bench-mux picture soak check format test test-page catalog image test-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -29,7 +31,6 @@ install: .venv/.dev-stamp ## everything but the engine, into .venv
 	@$(PYTHON) -m venv .venv || { echo "Python's venv module is needed (Debian and Ubuntu: apt-get install python3-venv)"; exit 1; }
 	@echo "installing the dependencies into .venv"
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
-	@ln -sf ../../shims/bin/vllm .venv/bin/vllm
 	@touch .venv/.stamp
 
 engine: ## the CPU engine into .venv-engine, and its model into .engine
@@ -43,8 +44,20 @@ haproxy:
 prometheus:
 	@command -v prometheus >/dev/null && command -v promtool >/dev/null || tests/prometheus/get_prometheus
 
-ifeq ($(MODEL)$(filter-out cpu,$(ENGINE)),)
-run: .venv/.stamp haproxy engine ## serve: the embedded model on this CPU, or MODEL=org/name TP=8 [ARGS=...] [DRY=1] in the image
+.PHONY: helm
+helm: .venv/.stamp
+	@tests/deploy/get_helm
+
+ifneq ($(MODELS),)
+ifeq ($(ENGINE),cpu)
+run: .venv/.stamp haproxy engine
+	@.venv/bin/python cpu_engine/run.py --port $(PORT) $(addprefix --models ,$(MODELS)) -- $(ARGS)
+else
+run:
+	@DRY='$(DRY)' IMAGE='$(IMAGE)' PORT='$(PORT)' deploy/run_image --shim-models $(abspath $(MODELS)) $(ARGS)
+endif
+else ifeq ($(MODEL)$(filter-out cpu,$(ENGINE)),)
+run: .venv/.stamp haproxy engine ## serve: the embedded model on this CPU, or MODEL=org/name TP=8 [ARGS=...] [DRY=1] in the image; MODELS=models.yaml for several
 	@.venv/bin/python cpu_engine/run.py --port $(PORT) -- $(ARGS)
 else ifeq ($(ENGINE),cpu)
 run: .venv/.stamp haproxy engine
@@ -57,23 +70,46 @@ endif
 format: install ## ruff format
 	@.venv/bin/ruff format .
 
-soak: install haproxy engine ## what is too long for `make test`: vLLM's own parser beside ours, 10,000 strange requests, 1,000 streams, 500 slow readers, probes of a server that is tortured
+soak: install haproxy engine ## what is too long for `make test`: vLLM's own parser beside ours, 10,000 strange requests, 1,000 streams, 500 slow readers, probes of a server that is tortured, ten rounds of chaos (CHAOS_SEED=...), 10,000 operations on the switcher (SWITCHER_SEED=...)
 	@.venv/bin/pytest -m soak
 
-docs: install ## docs/ and the README's table, from the tables and the accepted differences
+docs: install ## docs/, the README's table and its picture of a check, from the tables and the accepted differences
 	@.venv/bin/python -m shims.document
 	@.venv/bin/python -m tests.differential.document
+	@.venv/bin/python -m tests.operate.check_picture
+	@.venv/bin/python -m tests.middleware.weights.step_picture
+
+release-outcomes: install ## before a release: shims/catalog/released.json, what this version accepts; refused where that is a major one
+	@.venv/bin/python -m shims.released
 
 bench: .venv/.stamp .venv-bench/.stamp haproxy ## the measurements that the README quotes, ten minutes; QUICK=1 shows in one that it works
 	@.venv/bin/python -m bench $(if $(QUICK),--quick)
 
-picture: install haproxy prometheus engine ## docs/load.svg: a load on the real engine as a real Prometheus sees it, three minutes
+bench-mux: .venv/.stamp .venv-bench/.stamp haproxy ## several models, beside sglangmux 0.1.1: bench/results/mux.md, ten minutes
+	@.venv/bin/python -m bench.mux
+
+picture: install haproxy prometheus engine ## docs/load.svg and life.svg: a load as a real Prometheus sees it, a pod's life as a kubelet does; seven minutes
 	@.venv/bin/python -m tests.prometheus.load_picture
+	@.venv/bin/python -m tests.life.picture
 
 .venv-bench/.stamp: bench/requirements.txt
 	@$(PYTHON) -m venv .venv-bench
 	@echo "installing what is measured beside ours into .venv-bench"
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --requirement bench/requirements.txt
+	@touch $@
+
+# Beside the engine's packages, which have torch and transformers: without their dependencies they come in a third of
+# the time. The three do not go together.
+RL_CLIENTS := $(patsubst tests/rl/requirements/%.txt,.venv-rl/%/.stamp,$(wildcard tests/rl/requirements/*.txt))
+
+rl-clients: install engine $(RL_CLIENTS) ## the trainers' clients (verifiers, renderers, TRL) for the tests, into .venv-rl
+
+.venv-rl/%/.stamp: tests/rl/requirements/%.txt
+	@.venv-engine/bin/python -m venv --without-pip .venv-rl/$*
+	@echo "installing $* into .venv-rl"
+	@.venv/bin/python -m pip --python .venv-rl/$*/bin/python install --quiet --disable-pip-version-check --no-deps --no-compile --requirement $<
+	@engine=$$(.venv-engine/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	    echo "$$engine" > .venv-rl/$*/lib/$$(basename "$$(dirname "$$engine")")/site-packages/engine.pth
 	@touch $@
 
 check: install ## ruff, mypy, and that the documents are what the tables say
@@ -82,15 +118,24 @@ check: install ## ruff, mypy, and that the documents are what the tables say
 	@.venv/bin/mypy
 	@.venv/bin/python -m shims.document --check
 	@.venv/bin/python -m tests.differential.document --check
+	@.venv/bin/python -m tests.operate.check_picture --check
+	@.venv/bin/python -m tests.middleware.weights.step_picture --check
 
-test: install haproxy prometheus engine ## unit tests, the real stack over a stand-in, the real engine
-	@.venv/bin/pytest
+test: install haproxy prometheus helm engine rl-clients ## unit tests, the real stack over a stand-in, the real engine
+	@folder=$$(mktemp -d /tmp/tests.XXXXXX); .venv/bin/pytest --numprocesses 2 --basetemp=$$folder; code=$$?; rm -rf $$folder; exit $$code
+
+test-page: install haproxy ## the page for people in a real browser, Debian's chromium, over the stack with a stand-in
+	@command -v chromium >/dev/null || { echo "installing chromium"; apt-get install --yes --no-install-recommends chromium >/dev/null; }
+	@.venv/bin/pytest -m browser
 
 catalog: install ## rebuild shims/catalog from the published packages, print what changed: VLLM=0.33.0 SGLANG=0.5.23
 	@.venv/bin/python -m shims.catalog.build $(addprefix --vllm ,$(VLLM)) $(addprefix --sglang ,$(SGLANG))
 
-image: ## build the image: BASE_IMAGE=... IMAGE=...
-	@$$(command -v docker || command -v podman) build --build-arg BASE_IMAGE=$(BASE_IMAGE) --tag $(IMAGE) .
+image: ## build the image: BASE_IMAGE=... IMAGE=... BUILDER=docker|podman
+	@BASE_IMAGE='$(BASE_IMAGE)' IMAGE='$(IMAGE)' BUILDER='$(BUILDER)' deploy/build_image
+
+test-image: install engine ## the image on bare Debians, by podman: locked down, stopped, out of memory, the real engine; FULL=1 for more
+	@tests/image/run
 
 clean: ## remove what the targets above made
-	@rm -rf .venv .venv-bench .venv-engine .engine .run .cache
+	@rm -rf .venv .venv-bench .venv-engine .venv-rl .engine .run .cache
