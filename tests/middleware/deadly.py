@@ -32,6 +32,8 @@ ONE = (
 )
 PROMPTS = {"/generate": ("text", "input_ids"), "/encode": ("text", "input_ids"), "/v1/completions": ("prompt",)}
 CHAT = ("/v1/chat/completions", "/v1/responses")
+# Whose own documents have labels of metrics.
+LABELLED = ("/generate", "/v1/completions")
 
 HI = {"text": "hi", "sampling_params": {"max_new_tokens": 2}}
 # The smallest that did; sent to a real engine too, by `tests/engine`.
@@ -88,7 +90,7 @@ def _reasons(path: str, body: dict[str, Any]) -> Iterator[str]:
             yield from _too_large(inner)
         # The documents of Vertex and Ollama have fields of their own, and SGLang looks at nothing else of them.
         is_foreign = path == "/vertex_generate" or path.startswith("/api/")
-        is_read = path != "/v1/chat/completions" and (not is_foreign or holder is not body)
+        is_read = is_foreign if holder is not body else path in LABELLED
         if holder.get("custom_labels") and is_read:
             yield "custom_labels"
     if path in CHAT and isinstance(body.get("lora_path"), list):
