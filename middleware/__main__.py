@@ -21,6 +21,7 @@ from middleware.listen import BACKLOG, CannotListen, listening_socket
 from middleware.masking import Mask
 from middleware.mux.app import create_mux
 from middleware.mux.house import read_models
+from middleware.mux.named import Lines
 from middleware.server import Server
 from middleware.settings import Settings, SettingsError, read_settings
 
@@ -35,7 +36,9 @@ KEEP_ALIVE_SECONDS = 75
 
 
 def main() -> int:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(Lines("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[lines])
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # uvicorn raises the signal again when it has stopped: this makes the end of a stop an exit, with 0.
     signal.signal(signal.SIGTERM, _stop)

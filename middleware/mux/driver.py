@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from middleware.engine import Engine, State
+from middleware.mux import named
 from middleware.mux.programs import Programs
 from middleware.mux.running import ABORTED, Running
 from middleware.saver import SleepError
@@ -71,11 +72,13 @@ class SglangDriver:
     def _over(self) -> None:
         """Its watcher would find out as well, and a start that came before it would take the old word for the new."""
         if self._engine.alive:
-            self._engine.become(State.GONE, "it was stopped")
+            with named.of(self._member.name):
+                self._engine.become(State.GONE, "it was stopped")
 
     async def _obeyed(self, step: Awaitable[T]) -> T:
         try:
-            return await step
+            with named.of(self._member.name):
+                return await step
         except SleepError as failure:
             raise DriverError(str(failure)) from failure
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from middleware.access import Keys
 from middleware.answers import Answers
 from middleware.device_memory import DeviceMemory
-from middleware.mux import members
+from middleware.mux import members, named
 from middleware.mux.members import MemoryOf, Served
 from middleware.mux.naming import Naming
 from middleware.mux.programs import Programs
@@ -122,7 +122,8 @@ class House:
 
     async def _begin(self, one: Served) -> None:
         life = self._lives[id(one)] = AsyncExitStack()
-        await life.enter_async_context(one.lifespan())
+        with named.of(one.name):
+            await life.enter_async_context(one.lifespan())
 
     def _look(self) -> None:
         self.switcher.look()

@@ -7,13 +7,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from middleware.access import Keys
 from middleware.answers import Answers
 from middleware.app import Built, build
 from middleware.calls import Calls
 from middleware.device_memory import DeviceMemory
+from middleware.mux import named
 from middleware.mux.driver import SglangDriver
 from middleware.mux.other import Forward, OtherDriver
 from middleware.mux.programs import Programs
@@ -84,7 +85,11 @@ def _sglang(member: Member, settings: Settings, programs: Programs, memory: Memo
     def admits(scope: Scope) -> bool:
         return built.front.admits(scope) is not None
 
-    return Served(member, built.app, driver, running, admits, built.lifespan, built)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with named.of(member.name):
+            await built.app(scope, receive, send)
+
+    return Served(member, app, driver, running, admits, built.lifespan, built)
 
 
 def _other(member: Member, settings: Settings, programs: Programs) -> Served:

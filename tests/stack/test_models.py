@@ -162,11 +162,14 @@ def test_no_key_is_kept_for_a_reload(file: Path, serve: Serve) -> None:
             assert b"t0ken" not in text, path
 
 
-def test_each_model_has_its_own_log_and_all_of_them_one_budget(file: Path, serve: Serve) -> None:
+def test_each_model_has_its_own_log_and_its_name_in_ours_and_all_of_them_one_budget(file: Path, serve: Serve) -> None:
     server = serve("--shim-models", str(file))
     server.wait_ready()
     assert (ask(server, "a"), ask(server, "b")) == (200, 200)
     for name in ("sglang-a", "sglang-b"):
         assert "supervisor: started" in (server.run_dir / f"log/{name}.log").read_text()
+    ours = (server.run_dir / "log/middleware.log").read_text()
+    told = {line.partition(" INFO ")[2].partition("engine: ")[0] for line in ours.splitlines() if "engine: " in line}
+    assert told == {"a: ", "b: "}
     text = (server.run_dir / "supervisord.conf").read_text()
     assert text.count(f"stdout_logfile_maxbytes={56 * 1024 // 4 // 2}KB") == 2
