@@ -1,6 +1,4 @@
-"""Two real engines that take turns on one machine, and the sleep of a real one: on a CPU nothing is freed, and that is
-seen.
-"""
+"""Real engines that take turns on one machine, and the sleep of one: on a CPU nothing is freed, and that is seen."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from middleware.device_memory import DeviceMemory
 from middleware.policy import Policy
 from switcher.spec import Tier
 from tests.engine.conftest import LAUNCH, MODEL
-from tests.middleware.mux.several import member, several
+from tests.middleware.mux.several import Several, member, several
 from tests.middleware.serving import free_port, middleware, process, wait_for
 
 pytestmark = pytest.mark.engine
@@ -25,43 +23,45 @@ ENGINE = f"{LAUNCH} --model-path {MODEL} {SMALL}"
 ASKED = {"messages": [{"role": "user", "content": "What is the capital of France?"}], "max_tokens": 8, "temperature": 0}
 
 
-def test_two_real_engines_take_turns_and_all_are_answered() -> None:
-    pair = (member("a", max_wait_seconds=5.0), member("b", max_wait_seconds=5.0))
-    with several(*pair, engine=ENGINE) as front:
-
-        def ask(number: int) -> tuple[int, str]:
-            body = ASKED | {"model": "ab"[number % 2], "stream": number % 4 > 1}
-            with httpx.Client(base_url=front.url, timeout=PATIENCE, trust_env=False) as client:
-                answer = client.post("/v1/chat/completions", json=body)
-                return answer.status_code, answer.text
-
-        with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(ask, range(8)))
-        assert [status for status, _ in answers] == [200] * 8, answers
-        for number, (_, text) in enumerate(answers):
-            if number % 4 > 1:
-                assert text.endswith("data: [DONE]\n\n")
-            else:
-                assert "Paris" in json.loads(text)["choices"][0]["message"]["content"]
-        alive = {(one["at"], one["model"]): one["to"] for one in front.get("/running").json()["timeline"]}
-        awake: set[str] = set()
-        for (_, name), state in sorted(alive.items()):
-            awake = awake | {name} if state in ("starting", "awake", "draining", "sleeping") else awake - {name}
-            assert len(awake) <= 1
-        assert [bool(front.pid(name)) for name in "ab"].count(True) == 1
-
-
-def test_a_real_engine_that_frees_nothing_is_stopped_in_the_place_of_its_sleep(tmp_path: Path) -> None:
-    pair = (member("a", tier=Tier.CPU), member("b", tier=Tier.CPU))
+def test_two_real_engines_that_free_nothing_are_stopped_in_the_place_of_their_sleep_and_all_are_answered() -> None:
+    pair = (member("a", tier=Tier.CPU, max_wait_seconds=5.0), member("b", tier=Tier.CPU, max_wait_seconds=5.0))
     with several(*pair, engine=ENGINE, policy={"sleep_mode": True, "weights_backup": True}) as front:
-        front.client.timeout = httpx.Timeout(PATIENCE)
         (front.device / "used").write_text(str(10**9))  # a driver that sees no change
-        assert front.chat("a").status_code == 200
-        assert front.chat("b").status_code == 200
-        told = front.member("a")
-        assert told["state"] == "stopped"
-        assert "torch_memory_saver" in told["no_release"]
-        assert front.chat("a").status_code == 200
+        all_are_answered(front, "ab", slots=1)
+        slept = next(one for one in front.get("/running").json()["models"] if one["state"] != "awake")
+        assert slept["state"] == "stopped"
+        assert "torch_memory_saver" in slept["no_release"]
+
+
+@pytest.mark.soak
+def test_three_real_engines_take_turns_in_two_places_and_all_are_answered() -> None:
+    with several(*(member(name, max_wait_seconds=5.0) for name in "abc"), engine=ENGINE, slots=2) as front:
+        all_are_answered(front, "abc", slots=2)
+
+
+def all_are_answered(front: Several, names: str, slots: int) -> None:
+    """Streams and plain requests for each of them, all at once; never more awake than there are places."""
+
+    def ask(number: int) -> tuple[int, str]:
+        body = ASKED | {"model": names[number % len(names)], "stream": number % 4 > 1}
+        with httpx.Client(base_url=front.url, timeout=PATIENCE, trust_env=False) as client:
+            answer = client.post("/v1/chat/completions", json=body)
+            return answer.status_code, answer.text
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8)))
+    assert [status for status, _ in answers] == [200] * 8, answers
+    for number, (_, text) in enumerate(answers):
+        if number % 4 > 1:
+            assert text.endswith("data: [DONE]\n\n")
+        else:
+            assert "Paris" in json.loads(text)["choices"][0]["message"]["content"]
+    changes = {(one["at"], one["model"]): one["to"] for one in front.get("/running").json()["timeline"]}
+    awake: set[str] = set()
+    for (_, name), state in sorted(changes.items()):
+        awake = awake | {name} if state in ("starting", "awake", "draining", "sleeping") else awake - {name}
+        assert len(awake) <= slots
+    assert [bool(front.pid(name)) for name in names].count(True) == slots
 
 
 def test_a_real_engine_survives_a_sleep_that_frees_nothing(tmp_path: Path) -> None:
