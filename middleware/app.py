@@ -69,6 +69,7 @@ class Built:
     front: Middleware
     context: Context
     lifespan: Callable[[], AbstractAsyncContextManager[None]]
+    pool: Pool
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -79,6 +80,7 @@ def build(settings: Settings, memory: DeviceMemory | None = None) -> Built:
     """`memory`: of the devices that it runs on, where those are not all that there are."""
     engine = Engine()
     pool = Pool(settings.upstream_host, settings.upstream_port)
+    pool.within = settings.upstream_seconds or None
     control = control_client(settings)
     load = Load()
     model = Model(settings)
@@ -115,7 +117,7 @@ def build(settings: Settings, memory: DeviceMemory | None = None) -> Built:
     )
     stall = Stall(engine, flow, tell, settings.policy, settings.ready_file, settings.stalled_file)
     server = Server(model)
-    table = tuple(_bound(route, server, settings.upstream_seconds or None) for route in routes(settings))
+    table = tuple(_bound(route, server) for route in routes(settings))
 
     async def again(scope: Scope, receive: Receive, send: Send) -> None:
         await front.again(scope, receive, send)
@@ -171,12 +173,11 @@ def build(settings: Settings, memory: DeviceMemory | None = None) -> Built:
     front = Middleware(settings, answers, Router(table), proxy, own, load, model, metrics.counts)
     errors_log = settings.policy.errors_log
     app = ErrorsLog(front, errors_log, settings.api_keys) if errors_log else front
-    return Built(app, front, context, lifespan)
+    return Built(app, front, context, lifespan, pool)
 
 
-def _bound(route: Route, server: Server, within: float | None) -> Route:
-    body = None if route.body is None else bind(route.body, server)
-    return replace(route, body=body, within=route.within or within)
+def _bound(route: Route, server: Server) -> Route:
+    return route if route.body is None else replace(route, body=bind(route.body, server))
 
 
 def _endpoint(route: Route, context: Context) -> StarletteRoute:

@@ -114,7 +114,7 @@ class Proxy:
                 client.when_gone(exchange.abort)
             else:
                 attendant = asyncio.create_task(attend(receive, exchange, more=more))
-            answer = await exchange.answer(within=route.within)
+            answer = await exchange.answer(within=route.within or self._pool.within)
             if not sent:
                 sent = flow.begin(told.choices, told)
             editing = self._reply(answer, scope, told)

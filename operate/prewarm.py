@@ -18,7 +18,7 @@ from typing import Any
 
 from operate import control, first_request, kernel_caches, program
 from operate.found import Unreadable
-from shims import cli, facts, plan
+from shims import cli, facts, models, plan
 from shims.exceptions import ShimError
 from shims.plan import Plan
 
@@ -105,6 +105,11 @@ def _command(words: Sequence[str]) -> tuple[tuple[str, ...], Mapping[str, str]]:
 
 def _plan(command: Sequence[str], env: Mapping[str, str]) -> Plan:
     """As the server will make it. Raises ShimError."""
+    if models.are_named(command, env):
+        raise ShimError(
+            f"one model at a time: give each model's own command line after --, without {models.FLAG} and"
+            f" {models.VARIABLE}, and run it once for each; they share the caches"
+        )
     parsed = cli.from_words(command)
     chosen = plan.make(parsed, env, facts.gather(parsed, env))
     if not chosen.front_door or "--nnodes" in chosen.engines[0].argv:

@@ -45,12 +45,14 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
     if why := run_dir.trouble(folder):
         return failed(why, NOT_DONE)
     try:
-        pid, _ = supervisord.programs(folder)
-        chosen = reload.plan(folder, _environment(pid))
+        pid, running = supervisord.programs(folder)
+        chosen = reload.plan(folder, _environment(pid), [program["name"] for program in running])
         checks.check_engines(chosen)
         for engine in chosen.engines:
             caches.make(engine.env, chosen.facts.places)
         same_door = render_config.write_models(chosen, folder)
+        # First: what is new to it starts nothing by itself, and none of its programs becomes another one, so that the
+        # switcher finds whatever it asks for, by the old file and by the new one.
         removed = supervisord.reread(folder)
         answer = control.ask(folder, "POST", "/reload", SECONDS)
     except (ShimError, supervisord.Silent, OSError) as error:

@@ -10,6 +10,8 @@ from switcher.spec import Member, Mux
 def has_room(member: Member, others: Iterable[Member], mux: Mux) -> bool:
     """Alone it always has: that it needs more than there is, is for who reads the models' file to say."""
     others = tuple(others)
+    if any(_may_share(member, other) and not _one_group([member, other]) for other in others):
+        return False
     if not member.devices:
         on_host = [member, *(other for other in others if not other.devices)]
         return len(on_host) <= max(1, mux.slots) or _one_group(on_host)
@@ -23,7 +25,13 @@ def fit(members: Iterable[Member], mux: Mux) -> bool:
 
 def meet(one: Member, other: Member) -> bool:
     """Whether they ever compete: on a device, or for a slot."""
-    return bool(set(one.devices) & set(other.devices)) or not (one.devices or other.devices)
+    shared = bool(set(one.devices) & set(other.devices)) or not (one.devices or other.devices)
+    return shared or _may_share(one, other)
+
+
+def _may_share(one: Member, other: Member) -> bool:
+    """Who may be on any device may be on those that somebody else names."""
+    return bool((one.anywhere and other.devices) or (other.anywhere and one.devices))
 
 
 def _fit_on(device: int, members: list[Member], mux: Mux) -> bool:

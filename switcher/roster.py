@@ -23,14 +23,15 @@ AT_REST = frozenset({State.STOPPED, State.BACKOFF})
 
 
 class Roster:
-    __slots__ = ("_clock", "_stirred", "closing", "entries", "mux", "names", "timeline")
+    __slots__ = ("_clock", "_stirred", "closing", "entries", "finishing", "mux", "names", "timeline")
 
     def __init__(self, clock: Clock, stirred: Callable[[], None]) -> None:
         self.mux = Mux(())
         self.entries: dict[str, Entry] = {}
         self.names: dict[str, Entry] = {}  # with aliases, without who is being removed
         self.timeline = Timeline()
-        self.closing = False
+        self.closing = False  # see switcher.closing
+        self.finishing: set[str] = set()
         self._clock = clock
         self._stirred = stirred
 

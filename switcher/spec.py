@@ -34,6 +34,7 @@ class Member:
     command: str = ""  # a digest of its command line and environment: at a reload, another one is another process
     # What it needs.
     devices: tuple[int, ...] = ()  # empty: the host alone; then it takes one of the machine's `slots`
+    anywhere: bool = False  # without devices: it may be on any of them, and not on the host alone
     memory_gib: float = 0.0  # on each of its devices; 0: the whole device
     host_memory_gib: float = 0.0  # what it keeps of the host's memory while asleep in tier cpu
     # When it is awake, and where it goes.

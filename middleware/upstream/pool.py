@@ -18,13 +18,14 @@ class Pool:
     pool = Pool.unix("/run/server.sock")
     """
 
-    __slots__ = ("_connect_seconds", "_idle", "authority", "host", "path", "port")
+    __slots__ = ("_connect_seconds", "_idle", "authority", "host", "path", "port", "within")
 
     def __init__(self, host: str, port: int, *, connect_seconds: float = CONNECT_SECONDS) -> None:
         self.host = host
         self.port = port
         self.path = ""
         self.authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.within: float | None = None  # seconds for an answer's head, of requests without a limit of their own
         self._connect_seconds = connect_seconds
         # An ordered set: the last one in is the first one out, and one that dies leaves from the middle.
         self._idle: dict[Connection, None] = {}

@@ -13,7 +13,7 @@ import yaml
 
 from shims import files
 from shims.exceptions import CommandLineError
-from shims.yaml_text import Loader, NoYaml, place
+from shims.yaml_text import NoYaml, WithoutDates, place
 
 LARGEST = 1_000_000  # bytes; PyYAML needs ten seconds for so many
 MOST = 100_000  # values, those behind aliases counted each time
@@ -30,6 +30,7 @@ class Node:
     line: int
     name: str = ""  # the key that it stands under
     key_line: int = 0
+    text: str | None = None  # of a scalar, as it is written; None: nothing is
 
     def wrong(self, sentence: str) -> CommandLineError:
         """`models.yaml:12: memory_gib is 'lots': give a number`."""
@@ -37,10 +38,11 @@ class Node:
 
     @property
     def kind(self) -> str:
-        return "empty" if self.value is None else KINDS.get(type(self.value), "a date")
+        return "empty" if self.value is None else KINDS.get(type(self.value), "a value with a tag")
 
     def get(self, key: str) -> Node | None:
-        found = self.value.get(key) if isinstance(self.value, dict) else None
+        """None where the key is left out, or there is nothing behind it. Raises CommandLineError for no mapping."""
+        found = None if self.value is None else dict(self.items()).get(key)
         return None if found is None or found.value is None else found
 
     def items(self) -> Iterator[tuple[str, Node]]:
@@ -62,6 +64,22 @@ class Node:
                 return [node.plain() for node in self.value]
         return self.value
 
+    def as_written(self) -> Any:
+        """The same with each scalar's own text: to YAML 1.10 is 1.1, and yes is true."""
+        match self.value:
+            case dict():
+                return {key: node.as_written() for key, node in self.value.items()}
+            case list():
+                return [node.as_written() for node in self.value]
+            case bool() | int() | float() | str() | None:
+                return self.text
+        return self.value
+
+    def word(self) -> str:
+        if not isinstance(found := self.as_written(), str):
+            raise self.wrong(f"{self.name or 'this'} is {self.kind}: give a text")
+        return found
+
 
 def read(path: str) -> str:
     """Its text. Raises CommandLineError."""
@@ -76,7 +94,7 @@ def parse(text: str, path: str) -> Node:
     if path.endswith(".json"):
         text = text.replace("\t", " ")  # JSON has them between its words only, where YAML has them nowhere
     try:
-        loader = Loader(text)
+        loader = WithoutDates(text)
         try:
             root = loader.get_single_node()
             return Node(None, path, 1) if root is None else _Tree(loader, path).node(root)
@@ -90,7 +108,7 @@ def parse(text: str, path: str) -> Node:
 
 
 class _Tree:
-    def __init__(self, loader: Loader, path: str) -> None:
+    def __init__(self, loader: WithoutDates, path: str) -> None:
         self._loader, self._path, self._count = loader, path, 0
 
     def node(self, found: yaml.Node, name: str = "", key_line: int = 0, depth: int = 0) -> Node:
@@ -98,7 +116,15 @@ class _Tree:
         line = found.start_mark.line + 1
         if self._count > MOST or depth > DEEPEST:  # nine lines of aliases fill any memory
             raise CommandLineError(f"{self._path}:{line}: it holds too much: aliases that grow without end?")
-        return Node(self._value(found, name, depth), self._path, line, name, key_line or line)
+        return Node(self._value(found, name, depth), self._path, line, name, key_line or line, self._text(found))
+
+    def _text(self, found: yaml.Node) -> str | None:
+        if not isinstance(found, yaml.ScalarNode):
+            return None
+        is_nothing = found.tag == "tag:yaml.org,2002:null" and (
+            found.value in ("", "~") or self._path.endswith(".json")
+        )
+        return None if is_nothing else str(found.value)
 
     def _value(self, found: yaml.Node, name: str, depth: int) -> Any:
         if isinstance(found, yaml.SequenceNode):

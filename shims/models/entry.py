@@ -39,7 +39,7 @@ class Entry:
     aliases: tuple[str, ...] = ()
     port: int = 0
     health: str = "/health"
-    devices: tuple[int, ...] = ()
+    devices: tuple[int, ...] | None = None  # None: it may be on any; (): on none
     memory_gib: float = 0.0
     host_memory_gib: float = 0.0
     env: Mapping[str, str] = field(default_factory=dict)

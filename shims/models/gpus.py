@@ -30,11 +30,13 @@ def memory(machine: Path = Path("/")) -> tuple[float, ...]:
     return tuple(found) or _of_nvidia(machine)
 
 
-def of_process(devices: Sequence[int], architecture: str) -> dict[str, str]:
-    """What a process is told, so that it sees these alone."""
+def of_process(devices: Sequence[int] | None, architecture: str) -> dict[str, str]:
+    """What a process is told, so that it sees these alone; None: all of them."""
+    if devices is None:
+        return {}
     listed = ",".join(map(str, devices))
     names = VARIABLES if architecture.startswith("gfx") else VARIABLES[:1]
-    return dict.fromkeys(names, listed) if devices else {}
+    return dict.fromkeys(names, listed)
 
 
 def visible(env: Mapping[str, str]) -> tuple[int, ...] | None:

@@ -44,7 +44,7 @@ MODEL: tuple[Key, ...] = (
     Key("aliases", kinds.NAMES, "more names for it", ()),
     Key("port", kinds.PORT, "where its server listens on 127.0.0.1; without it one is chosen"),
     Key("health", kinds.PATH, "of a `cmd`: the path that answers 200 when it is ready", "/health"),
-    Key("devices", kinds.DEVICES, "the GPUs it runs on, by number; without it none are set aside for it", ()),
+    Key("devices", kinds.DEVICES, "the GPUs it runs on, by number; []: none; without it, it may be on any of them"),
     Key("memory_gib", kinds.GIB, "what it takes of each of its devices; without it all of it"),
     Key("host_memory_gib", kinds.GIB, "what it keeps of the host's memory while it is asleep in tier cpu"),
     Key("env", kinds.ENV, "variables for its process alone, and for the translation of its flags", {}),

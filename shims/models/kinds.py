@@ -20,10 +20,11 @@ class Kind:
     accepted: str  # the end of `give ...`
     schema: Json
     take: Callable[[Any], Any]  # the plain value to ours; raises ValueError or TypeError for what is not accepted
+    as_written: bool = False  # it takes texts, whatever YAML makes of them
 
     def read(self, node: Node) -> Any:
         """Raises CommandLineError with the line."""
-        value = node.plain()
+        value = node.as_written() if self.as_written else node.plain()
         try:
             return self.take(value)
         except (ValueError, TypeError):
@@ -37,13 +38,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _name(value: Any) -> str:
-    """A name may look like a number (`name: 7`)."""
-    return _text(str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value)
-
-
 def _names(value: Any) -> tuple[str, ...]:
-    return tuple(map(_name, value if isinstance(value, list) else [value]))
+    return tuple(map(_text, value if isinstance(value, list) else [value]))
 
 
 def _words(value: Any) -> tuple[str, ...]:
@@ -56,9 +52,9 @@ def _words(value: Any) -> tuple[str, ...]:
 
 
 def _word(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if not isinstance(value, str):
         raise TypeError
-    return str(value)
+    return value
 
 
 def _number(value: Any, least: float = 0, most: float = LARGEST_NUMBER) -> float:
@@ -104,19 +100,13 @@ def _memories(value: Any) -> float | dict[int, float]:
 def _env(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise TypeError
-    return {name: _value(one) for name, one in value.items() if _is_variable(name)}
+    return {name: "" if one is None else _word(one) for name, one in value.items() if _is_variable(name)}
 
 
 def _is_variable(name: str) -> bool:
     if not name.isidentifier() or not name.isascii():
         raise ValueError
     return True
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        raise TypeError  # 1 or 0, true or True: what the program reads is not ours to guess
-    return "" if value is None else _word(value)
 
 
 def _path(value: Any) -> str:
@@ -138,14 +128,15 @@ def _of(kind: str, **more: Any) -> Json:
     return {"type": kind, **more}
 
 
-_NUMBER_OR_TEXT = {"type": ["string", "number"]}
-TEXT = Kind("a text", _of("string", minLength=1), _text)
-NAME = Kind("a name", _NUMBER_OR_TEXT, _name)
-NAMES = Kind("a list of names", {"anyOf": [_NUMBER_OR_TEXT, _of("array", items=_NUMBER_OR_TEXT)]}, _names)
+_WORD = {"type": ["string", "number", "boolean"]}
+TEXT = Kind("a text", {**_WORD, "minLength": 1}, _text, as_written=True)
+NAME = Kind("a name", _WORD, _text, as_written=True)
+NAMES = Kind("a list of names", {"anyOf": [_WORD, _of("array", items=_WORD)]}, _names, as_written=True)
 WORDS = Kind(
     "a line as for a shell, with its quotes closed, or a list of words",
-    {"anyOf": [_of("string"), _of("array", items=_NUMBER_OR_TEXT)]},
+    {"anyOf": [_WORD, _of("array", items=_WORD)]},
     _words,
+    as_written=True,
 )
 SECONDS = Kind("a number of seconds", _of("number", minimum=0), _number)
 GIB = Kind("a number of GiB", _of("number", exclusiveMinimum=0), _gib)
@@ -170,7 +161,8 @@ MEMORIES = Kind(
     _memories,
 )
 ENV = Kind(
-    "variables and their values, texts or numbers",
-    _of("object", additionalProperties={"type": ["string", "number", "null"]}),
+    "variables and their values",
+    _of("object", additionalProperties={"type": [*_WORD["type"], "null"]}),
     _env,
+    as_written=True,
 )

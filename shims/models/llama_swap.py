@@ -7,12 +7,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from shims.models import kinds, vllm_command
+from shims.models import kinds, llama_swap_groups, vllm_command
 from shims.models.document import Node
 from shims.models.entry import Asked, Entry, Limits
+from shims.models.llama_swap_groups import Groups
 
 MACRO = re.compile(r"\$\{([\w.-]+)\}")
 FIRST_PORT = 5800  # llama-swap's
@@ -29,7 +30,7 @@ LEFT_OUT = {
     "metadata": "/v1/models has no place for it",
     "unlisted": "/v1/models lists every model",
     "peers": "no other machine is asked",
-    "matrix": "models that share devices fit by `memory_gib` and `group`",
+    "matrix": llama_swap_groups.SHARED,
 }
 
 
@@ -44,12 +45,6 @@ class _Port:
         return self.following - 1
 
 
-@dataclass(slots=True)
-class _Groups:
-    together: dict[str, str] = field(default_factory=dict)  # a model to its group, where all of it fits at once
-    kept: set[str] = field(default_factory=set)
-
-
 def read(root: Node, env: Mapping[str, str]) -> Asked:
     """Raises CommandLineError."""
     if keys := root.get("apiKeys"):
@@ -57,13 +52,13 @@ def read(root: Node, env: Mapping[str, str]) -> Asked:
     notes = [_left_out(node) for key, node in root.items() if key not in TOP]
     port = root.get("startPort")
     ports = _Port(kinds.PORT.read(port) if port else FIRST_PORT)
-    groups, preloaded = _groups(root, notes), _preloaded(root)
     macros = _macros(root)
     ready = _seconds(root, "healthCheckTimeout", READY_SECONDS)
     ttl = _seconds(root, "globalTTL", 0)
     entries = []
     models = root.get("models")
     assert models is not None
+    groups, preloaded = llama_swap_groups.groups(root, models, notes), llama_swap_groups.preloaded(root, models)
     for name, node in models.items():
         entries.append(
             _entry(name, node, {**macros, **_macros(node)}, env, ports, ttl, ready, groups, name in preloaded)
@@ -83,7 +78,7 @@ def _entry(
     ports: _Port,
     ttl: float,
     ready: float,
-    groups: _Groups,
+    groups: Groups,
     preload: bool,
 ) -> Entry:
     line = node.get("cmd")
@@ -91,9 +86,9 @@ def _entry(
         raise Node(None, node.file, node.key_line).wrong(
             f"the model {name} has no cmd: give the command that starts it"
         )
-    text = _expanded(
-        line, str(kinds.TEXT.take(line.value) if "\n" not in str(line.value) else line.value), macros, name, env
-    )
+    if not isinstance(line.value, str) or not line.value.strip():
+        raise line.wrong(f"cmd is {(line.text or line.kind).strip() or 'empty':.60}: give the command that starts it")
+    text = _expanded(line, line.value, macros, name, env)
     uses_port = "${PORT}" in text
     proxy = _proxy(node, macros, name, env)
     port = proxy or ports.take()
@@ -107,7 +102,7 @@ def _entry(
     if serve is None and not uses_port and not proxy:
         notes.append(f"its command does not say ${{PORT}}: it must listen on {port} by itself")
     check = node.get("checkEndpoint")
-    health = str(check.value) if check else "/health"
+    health = check.word() if check else "/health"
     if health == "none":
         notes.append("checkEndpoint: none: it counts as ready when /health answers 200")
         health = "/health"
@@ -142,7 +137,7 @@ def _left_out(node: Node) -> str:
 
 def _macros(node: Node) -> dict[str, str]:
     found = node.get("macros")
-    return {name: str(one.value) for name, one in found.items()} if found else {}
+    return {name: one.word() for name, one in found.items()} if found else {}
 
 
 def _expanded(at: Node, text: str, macros: Mapping[str, str], model: str, env: Mapping[str, str]) -> str:
@@ -174,7 +169,7 @@ def _proxy(node: Node, macros: Mapping[str, str], name: str, env: Mapping[str, s
     found = node.get("proxy")
     if found is None:
         return 0
-    text = _expanded(found, str(found.value), macros, name, env)
+    text = _expanded(found, found.word(), macros, name, env)
     if "${PORT}" in text:
         text = text.replace("${PORT}", "0")
     try:
@@ -191,8 +186,13 @@ def _proxy(node: Node, macros: Mapping[str, str], name: str, env: Mapping[str, s
 
 def _env(node: Node) -> dict[str, str]:
     found = node.get("env")
-    pairs = [str(one.value).partition("=") for one in found.each()] if found else []
-    return {name: value for name, _, value in pairs}
+    pairs: dict[str, str] = {}
+    for one in found.each() if found else ():
+        name, equals, value = one.word().partition("=")
+        if not equals or not name:
+            raise one.wrong(f"env is {one.text!r:.60}: give NAME=value")
+        pairs[name] = value
+    return pairs
 
 
 def _ttl(node: Node, otherwise: float) -> float:
@@ -205,30 +205,3 @@ def _ttl(node: Node, otherwise: float) -> float:
 def _seconds(node: Node, key: str, default: float) -> float:
     found = node.get(key)
     return float(kinds.SECONDS.read(found)) if found else default
-
-
-def _preloaded(root: Node) -> set[str]:
-    found = root.get("hooks")
-    for key in ("on_startup", "preload"):
-        found = found and found.get(key)
-    return {str(one.value) for one in found.each()} if found else set()
-
-
-def _groups(root: Node, notes: list[str]) -> _Groups:
-    """`swap: false` is the operator's word that its members fit together; `persistent` ones are never put away."""
-    groups, found = _Groups(), root.get("groups")
-    for name, node in found.items() if found else ():
-        members = node.get("members")
-        if members is None:
-            raise Node(None, node.file, node.key_line).wrong(f"the group {name} has no members: list its models")
-        swap, persistent, exclusive = (node.get(key) for key in ("swap", "persistent", "exclusive"))
-        listed = [str(one.value) for one in members.each()]
-        if swap is not None and swap.value is False:
-            groups.together |= dict.fromkeys(listed, name)
-        if persistent is not None and persistent.value is True:
-            groups.kept |= set(listed)
-        if exclusive is not None and exclusive.value is False:
-            notes.append(
-                f"{exclusive.file}:{exclusive.key_line}: exclusive: false is not taken over: {LEFT_OUT['matrix']}"
-            )
-    return groups

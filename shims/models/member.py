@@ -90,6 +90,8 @@ def build(one: Read, models: Models, found: Facts, slug: str, port: int, device_
         return _script(entry, models, env, inside, found.run_dir, program, port, seen)
     given = one.command.last("--served-model-name") or ()
     draft = _of(entry, "serve", lambda: translate(one.command, env, inside))  # type: ignore[arg-type]
+    if entry.devices is not None and draft.given("--device-ids") is not None:
+        raise entry.wrong("--device-ids and devices are one thing said twice: leave the flag out", "serve")
     draft.served_names = naming.served(entry, draft.served_names if given else (), draft.model)
     _sleep(draft, entry)
     _share(draft, entry, device_memory)
@@ -145,7 +147,7 @@ def _share(draft: Draft, entry: Entry, device_memory: Mapping[int, float]) -> No
     """`memory_gib` and vLLM's part of the GPU are one thing said twice: neither may be more than the other allows."""
     if not entry.memory_gib:
         return
-    sizes = [device_memory[device] for device in entry.devices if device in device_memory]
+    sizes = [device_memory[device] for device in entry.devices or () if device in device_memory]
     if not sizes:
         draft.warnings.append("memory_gib: how much its devices have is not known; give device_memory_gib")
         return

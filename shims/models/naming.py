@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from shims.models.entry import Entry
 
 LONGEST_SLUG = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the models of a server that runs have, by their names; at a start there is nothing."""
+
+    ports: Mapping[str, int] = field(default_factory=dict)
+    slugs: Mapping[str, str] = field(default_factory=dict)  # of those whose process goes on
+    taken: frozenset[str] = frozenset()  # slugs of all that supervisord has, those that leave among them
+
+
+NOTHING = Before()
 
 
 def served(entry: Entry, given: Sequence[str], model: str) -> tuple[str, ...]:
@@ -40,15 +53,21 @@ def check_ports(entries: Sequence[Entry], house: Sequence[tuple[str, int]]) -> N
             seen[entry.port] = f"the model at {entry.at()}"
 
 
-def slugs(names: Sequence[str]) -> list[str]:
-    """Words for programs and files, each once: the last part of a name, in small letters."""
+def slugs(names: Sequence[str], before: Before = NOTHING) -> list[str]:
+    """Words for programs and files, each once: the last part of a name, in small letters. By the name alone, and not
+    by its place: at a reload a process that goes on would be another model's."""
+    used = {*before.taken, *before.slugs.values()}
     found: list[str] = []
     for name in names:
+        if kept := before.slugs.get(name):
+            found.append(kept)
+            continue
         last = name.rstrip("/").rpartition("/")[2].lower()
         slug = re.sub(r"[^a-z0-9.]+", "-", last).strip("-.")[:LONGEST_SLUG] or "model"
         number = 2
         chosen = slug
-        while chosen in found:
+        while chosen in used:
             chosen, number = f"{slug}-{number}", number + 1
+        used.add(chosen)
         found.append(chosen)
     return found

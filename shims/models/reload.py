@@ -5,7 +5,8 @@ machine as it was at the start. `operate.reload` calls `plan`; nothing is writte
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import operator
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +26,14 @@ def record(chosen: Plan) -> str:
     return json.dumps({"words": chosen.words, "middleware": chosen.ports.middleware, "facts": facts}, indent=1)
 
 
-def plan(folder: Path, env: Mapping[str, str]) -> Plan:
-    """`env`: supervisord's. Raises ShimError."""
+def plan(folder: Path, env: Mapping[str, str], running: Collection[str]) -> Plan:
+    """`env` and `running`, the names of its programs, are supervisord's. A process that is to be another is another
+    program: until the old one has left, both are there, and nothing of its own is written over. Raises ShimError."""
     # Only here: `render_config`, which every start imports, asks for `record` alone.
-    from shims.models import command, several  # noqa: PLC0415
+    from shims.models import command, fitting, several  # noqa: PLC0415
+    from shims.models.naming import Before  # noqa: PLC0415
     from switcher import spec  # noqa: PLC0415
+    from switcher.roster import PROCESS  # noqa: PLC0415
 
     try:
         start = json.loads((folder / WORDS).read_bytes())
@@ -40,10 +44,24 @@ def plan(folder: Path, env: Mapping[str, str]) -> Plan:
     models = command.read(start["words"], env)
     reads = several.read(models)
     found = several.gather(models, reads)
-    before = {member.name: member.port for member in mux.members}
+    ports = {member.name: member.port for member in mux.members}
     if mux.page_port:
         env["VLLM_SHIM_PAGE"] = str(mux.page_port)  # another one is that of the next start
     public = json.loads((folder / "plan.json").read_bytes())["ports"]["public"]
-    ours = {*before.values(), start["middleware"], public, mux.page_port}
+    ours = {*ports.values(), start["middleware"], public, mux.page_port}
     found = replace(found, **start["facts"], taken_ports=found.taken_ports - ours)
-    return several.make(models, reads, found, of_machine=True, before=before)
+    slugs = {member.name: _slug(member.program) for member in mux.members}
+    before = Before(ports, slugs, frozenset({*slugs.values(), *map(_slug, running)}))
+    same = several.make(models, reads, found, of_machine=True, before=before)
+    assert same.mux is not None
+    process = operator.attrgetter(*PROCESS)
+    old = set(map(process, mux.members))
+    kept = {member.name: slugs[member.name] for member in same.mux.members if process(member) in old}
+    chosen = several.make(models, reads, found, of_machine=True, before=replace(before, slugs=kept))
+    assert chosen.mux is not None
+    fitting.check_ports(models.asked.entries, chosen.mux, mux)
+    return chosen
+
+
+def _slug(program: str) -> str:
+    return program.partition("-")[2]

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 from shims import facts, plan, ports
@@ -19,6 +18,7 @@ from shims.flags.draft import Decision
 from shims.models import FLAG, VARIABLE, common, fitting, gpus, member, naming
 from shims.models.command import Models
 from shims.models.member import Built, Read
+from shims.models.naming import Before
 from shims.plan import Part, Plan
 from switcher.spec import Member, Mux, Tier
 
@@ -41,10 +41,9 @@ def make(
     found: Facts,
     *,
     of_machine: bool,
-    before: Mapping[str, int] = MappingProxyType({}),
+    before: Before = naming.NOTHING,
 ) -> Plan:
-    """`of_machine`: whether `found` is of this machine, where each model's own files may be looked at too. `before`:
-    the ports that models have, by name; with another one they would have to be started anew."""
+    """`of_machine`: whether `found` is of this machine, where each model's own files may be looked at too."""
     asked, env = models.asked, models.env
     front = plan.make(_front(models, reads), env, found)
     if asked.page and not front.ports.page:
@@ -60,11 +59,12 @@ def make(
     )
     memory = fitting.memory(asked, found)
     names = [_name_so_far(one) for one in reads]
-    wanted = [one.entry.port or before.get(name, 0) for one, name in zip(reads, names, strict=True)]
-    chosen = ports.of_members(wanted, front.ports, found.taken_ports)
+    wanted = [one.entry.port or before.ports.get(name, 0) for one, name in zip(reads, names, strict=True)]
+    leaving = set(before.ports.values()) - set(wanted)
+    chosen = ports.of_members(wanted, front.ports, found.taken_ports | leaving)
     built: list[Built] = []
     refusals: list[tuple[str, str]] = []
-    for one, slug, port in zip(reads, naming.slugs(names), chosen, strict=True):
+    for one, slug, port in zip(reads, naming.slugs(names, before), chosen, strict=True):
         own = facts.of_model(found, one.command, env) if of_machine and one.command else found
         try:
             built.append(member.build(one, models, own, slug, port, memory))
@@ -74,7 +74,7 @@ def make(
         raise Refused(refusals)
     naming.check([(one.entry, (*one.names, *one.policy.adapters)) for one in built])
     mux = _mux(models, built, front, memory)
-    remarks = fitting.check([one.entry for one in built], mux, found, env)
+    remarks = fitting.check(built, mux, found, env)
     secrets = _secrets(built)
     shared, added = _shared(front, built)
     return replace(
@@ -136,7 +136,8 @@ def _member(one: Built, limits: Mapping[str, float], front: Plan) -> Member:
         names=one.names,
         port=one.engine.port,
         kind="other" if entry.cmd is not None else "sglang",
-        devices=entry.devices,
+        devices=entry.devices or (),
+        anywhere=entry.devices is None,
         memory_gib=entry.memory_gib,
         host_memory_gib=entry.host_memory_gib,
         tier=Tier(entry.tier),

@@ -18,11 +18,13 @@ from shims.catalog import catalogs
 from shims.cli import Given
 from shims.exceptions import CommandLineError
 from shims.models.entry import Asked, Entry
+from shims.values.whole import whole
 
 VALUE = r"""("[^"\n]*"|'[^'\n]*'|[^\s"'\\;|&]+)"""
 NAME = (r"^\s*(?:export\s+)?MODEL_NAME=", r"(?:^|\s)--model(?:-path)?(?:\s+|=)")
 PORT = (r"^\s*(?:export\s+)?PORT=", r"(?:^|\s)--port(?:\s+|=)")
 VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
+SAVER, BACKUP = "--enable-memory-saver", "--enable-weights-cpu-backup"
 LAUNCHER = "sglang.launch_server"
 # What the house says itself of every member: where it listens, and how it is called.
 OURS = ("--model-path", "--model", "--host", "--port", "--served-model-name")
@@ -50,21 +52,29 @@ OPTIONS: tuple[Option, ...] = (
 def read(path: str, text: str, env: Mapping[str, str]) -> Asked:
     """Raises CommandLineError for what is no launch script: a name and a port must be in it."""
     name, name_line = _found(NAME, text, env)
-    port, port_line = _found(PORT, text, env)
-    if not name or not port.isdecimal() or not 0 < int(port) < 65536:
-        lacking = "MODEL_NAME=... or --model" if not name else f"PORT=... or --port (it is {port!r:.40})"
+    given, port_line = _found(PORT, text, env)
+    port = whole(given) or 0
+    if not name or not 0 < port < 65536:
+        lacking = "MODEL_NAME=... or --model" if not name else f"PORT=... or --port (it is {given!r:.40})"
         raise CommandLineError(
             f"{path}: it is no launch script of sglangmux, which names its {lacking}; a models file ends in"
             " .yaml, .yml or .json"
         )
     words, notes = _given_to_sglang(text, env)
+    if BACKUP in words and SAVER not in words:
+        notes = (
+            *notes,
+            f"{BACKUP} without {SAVER}: SGLang releases nothing, so it is stopped when others need its place",
+        )
     entry = Entry(
         file=path,
         line=1,
         script=str(Path(path).absolute()),
         words=words,
         name=name,
-        port=int(port),
+        port=port,
+        # Its owner has asked for what a sleep needs; sglangmux puts every model to sleep.
+        tier="stopped" if SAVER not in words else "cpu" if BACKUP in words else "disk",
         lines={"name": name_line, "port": port_line},
         notes=("its flags are its own and not translated; it runs as `bash " + path + "`", *notes),
     )

@@ -89,6 +89,8 @@ def test_it_waits_no_longer_than_it_was_told_to(tmp_path: Path) -> None:
         (["--", "vllm", "serve", "m", "--no-such-flag"], "--no-such-flag: neither vLLM nor SGLang has this flag"),
         (["--", "m", *TWO_NODES, "--node-rank", "0"], "one rank of several nodes"),
         (["--", "m", *TWO_NODES, "--node-rank", "1"], "one rank of several nodes"),
+        (["--", "vllm", "serve", "--shim-models", "m.yaml"], "one model at a time: give each model's own command line"),
+        (["--", "VLLM_SHIM_MODELS=m.yaml", "vllm", "serve"], "one model at a time: give each model's own command line"),
     ],
 )
 def test_what_cannot_be_started_is_wrong_use(words: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:

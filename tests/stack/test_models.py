@@ -130,11 +130,28 @@ def test_a_reload_adds_changes_and_removes_models_and_leaves_the_others_alone(fi
     assert ask(server, "aa") == 200
     assert server.pid("sglang-a") == pid
     assert (ask(server, "c"), ask(server, "b")) == (200, 200)
-    assert "--model-path b-2" in command_line(server.pid("sglang-b"))
+    assert "--model-path b-2" in command_line(server.pid("sglang-b-2"))
+    assert members(server).keys() == {"sglang-a", "sglang-b-2", "sglang-c"}
     file.write_text("models:\n  - {serve: c}\n  - {serve: model-a, name: a}\n")
     assert reload(server).stdout == "The models were read again (removed: b).\n"
     assert members(server).keys() == {"sglang-a", "sglang-c"}
     assert ask(server, "b") == 404
+
+
+def test_a_stream_goes_on_while_a_reload_reorders_models_of_one_last_name(file: Path, serve: Serve) -> None:
+    file.write_text("models: [{serve: org1/llama}, {serve: org2/llama}]\n")
+    server = serve("--shim-models", str(file), env={"STANDIN_DELAY_MS": "100"})
+    server.wait_ready()
+    body = {"model": "org2/llama", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 20, "stream": True}
+    with server.client.stream("POST", "/v1/chat/completions", json=body) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        pid = server.pid("sglang-llama-2")
+        file.write_text("models: [{serve: org2/llama}, {serve: org0/llama}]\n")
+        assert reload(server).stdout == "The models were read again (added: org0/llama; removed: org1/llama).\n"
+        assert "data: [DONE]" in list(lines)
+    assert server.pid("sglang-llama-2") == pid
+    assert members(server).keys() == {"sglang-llama-2", "sglang-llama-3"}
 
 
 def test_a_reload_of_a_wrong_file_changes_nothing_and_says_its_line(file: Path, serve: Serve) -> None:

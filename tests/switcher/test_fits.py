@@ -14,6 +14,7 @@ MORE = member("c", memory_gib=41.0)
 GROUP = [member(name, group="g") for name in "ab"]
 HOST = [member(name, devices=()) for name in "abc"]
 TWO = member("d", devices=(0, 1), memory_gib=40.0)
+ANYWHERE = member("e", devices=(), anywhere=True)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,12 @@ TWO = member("d", devices=(0, 1), memory_gib=40.0)
         (HOST[:2], True),
         (HOST, False),
         ([*HOST[:2], WHOLE], True),
+        ([ANYWHERE, WHOLE], False),
+        ([ANYWHERE, HOST[0]], True),
+        ([ANYWHERE, *HOST[:2]], False),
+        ([ANYWHERE, member("f", devices=(), anywhere=True)], True),
+        ([member("e", devices=(), anywhere=True, group="g"), *GROUP], True),
+        ([member("e", devices=(), anywhere=True, group="g"), *GROUP, OTHER], False),
     ],
 )
 def test_together(members: list[Member], *, fits: bool) -> None:
@@ -51,3 +58,4 @@ def test_who_shares_a_device_or_the_host_meets() -> None:
     assert not meet(WHOLE, OTHER)
     assert meet(HOST[0], HOST[1])
     assert not meet(HOST[0], WHOLE)
+    assert all(meet(ANYWHERE, other) and meet(other, ANYWHERE) for other in (WHOLE, OTHER, HOST[0]))

@@ -117,6 +117,30 @@ def test_the_preview_says_for_each_decision_of_which_engine_it_is(several: Sever
     assert ("sglang-a", "--port") not in whose
 
 
+@pytest.mark.parametrize(
+    "word", ["1.10", "yes", "True", "no", "0x1F", "010", "1e3", "1_000", "12:30", "2025-05-27", ".inf", "7", "'null'"]
+)
+def test_names_and_variables_are_as_they_are_written(word: str, several: Several) -> None:
+    text = (
+        f"models:\n  - serve: org/a\n    name: {word}\n    aliases: [x{word.strip(chr(39))}]\n    env: {{V: {word}}}\n"
+    )
+    plan, own = several(text), word.strip("'")
+    assert member(plan, own).names == (own, f"x{own}")
+    assert plan.engines[0].env["V"] == own
+    alone = several(f"models:\n  - serve: [org/a, --served-model-name, {word}]\n    aliases: {word}\n")
+    assert member(alone, own).names == (own,)
+
+
+def test_nothing_is_no_name_and_an_empty_variable(several: Several) -> None:
+    plan = several("models:\n  - {serve: org/a, name: null, aliases: ~, env: {A: , B: ~, C: null}}\n")
+    assert member(plan, "org/a").names == ("org/a",)
+    assert [plan.engines[0].env[name] for name in "ABC"] == ["", "", "null"]
+    json_ = several('{"models": [{"serve": "org/a", "name": null, "env": {"C": null}}]}', name="models.json")
+    assert json_.engines[0].env["C"] == ""
+    with pytest.raises(ShimError, match=r"models.yaml:2: aliases is a list: give a list of names"):
+        several("models:\n  - {serve: org/a, aliases: [~]}\n")
+
+
 WRONG = [
     ("models:\n  - serve: org/a\n    memory_gib: lots\n", r"models.yaml:3: memory_gib is 'lots': give a number of GiB"),
     (

@@ -30,6 +30,7 @@ def two(first: str, second: str = "", top: str = "device_memory_gib: 80") -> str
             r":4: b and a: it does not fit beside what is",
         ),
         (two("pin: true", "pin: false"), r":4: b and a: it does not fit beside what is pinned"),
+        (two("devices: 0, pin: true", "name: c"), r":4: c and a: it does not fit beside what is pinned"),
     ],
 )
 def test_what_can_never_be_is_said_before_anything_starts(text: str, sentence: str, several: Several) -> None:
@@ -44,10 +45,60 @@ def test_what_can_never_be_is_said_before_anything_starts(text: str, sentence: s
         two("devices: 0, pin: true, group: g"),
         two("devices: 0, pin: true", "devices: 1, pin: true"),
         two("pin: true", "pin: false", top="slots: 2"),
+        two("devices: 0, pin: true", "devices: []"),
+        two("devices: 0, pin: true, group: g", "group: g"),
     ],
 )
 def test_what_fits_is_taken(text: str, several: Several) -> None:
     assert len(several(text, device_memory=(80.0, 80.0)).engines) == 2
+
+
+def test_a_model_without_devices_may_be_on_any_and_one_with_an_empty_list_sees_none(several: Several) -> None:
+    plan = several("models:\n  - {serve: a}\n  - {serve: b, devices: []}\n  - {serve: c, devices: 0}\n")
+    assert [member(plan, name).anywhere for name in "abc"] == [True, False, False]
+    seen = [engine.env.get("CUDA_VISIBLE_DEVICES") for engine in plan.engines]
+    assert seen == [None, "", "0"]
+    [warning] = [line for line in plan.warnings if "`devices: []`" in line]
+    assert warning.startswith("a: ")
+    assert not any("`devices: []`" in line for line in several("models: [{serve: a}, {serve: b}]").warnings)
+
+
+WIDE = "models:\n  - serve: a %s\n    devices: %s\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "devices", "sentence"),
+    [
+        ("--tensor-parallel-size 2", "0", r":3: devices names 1, and its command line runs on 2 GPUs \(--tp-size 2\)"),
+        ("-tp 2 -pp 2", "[0, 1]", r":3: devices names 2, .* 4 GPUs \(--tp-size 2, --pp-size 2\): name 4"),
+        ("--tp-size 2 --dp-size 2", "[0, 1]", r":3: devices names 2, .* 4 GPUs"),
+        ("--device-ids 1", "[0]", r":2: --device-ids and devices are one thing said twice: leave the flag out"),
+    ],
+)
+def test_a_model_that_runs_on_more_gpus_than_it_names_is_refused(
+    flags: str, devices: str, sentence: str, several: Several
+) -> None:
+    with pytest.raises(ShimError, match=f"models.yaml{sentence}"):
+        several(WIDE % (flags, devices))
+
+
+@pytest.mark.parametrize(
+    ("flags", "devices"),
+    [
+        ("--tensor-parallel-size 2", "[0, 1]"),
+        ("--tp-size 2 --dp-size 2 --enable-dp-attention", "[0, 1]"),
+        ("--tp-size 2 --base-gpu-id 1", "[0, 1, 2]"),
+    ],
+)
+def test_a_model_that_names_the_gpus_that_it_runs_on_is_taken_without_a_word(
+    flags: str, devices: str, several: Several
+) -> None:
+    assert not any("GPUs" in line for line in several(WIDE % (flags, devices)).warnings)
+
+
+def test_a_model_that_runs_on_fewer_gpus_than_it_names_is_a_warning(several: Several) -> None:
+    plan = several(WIDE % ("", "[0, 1]"))
+    assert any("models.yaml:3: devices names 2, and its command line runs on 1 GPU:" in line for line in plan.warnings)
 
 
 def test_the_operators_word_on_memory_beats_the_drivers(several: Several) -> None:

@@ -83,7 +83,9 @@ def test_a_scripts_name_and_port_are_found_as_sglangmux_finds_them(
     assert (found.name, found.port) == (name, port)
 
 
-@pytest.mark.parametrize("text", ["", "echo hello", "MODEL_NAME=x", "MODEL_NAME=x\nPORT=$NONE"])
+@pytest.mark.parametrize(
+    "text", ["", "echo hello", "MODEL_NAME=x", "MODEL_NAME=x\nPORT=$NONE", f"MODEL_NAME=x\nPORT={'9' * 5000}"]
+)
 def test_what_is_no_launch_script_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(ShimError, match=r"one.sh: it is no launch script of sglangmux"):
         from_scripts(tmp_path, one=text)
@@ -144,9 +146,50 @@ def test_what_llama_swap_has_and_we_have_not_is_named(several: Several) -> None:
         ("macros: {a: '${b}', b: '${a}'}\nmodels:\n  a: {cmd: 'x ${a}'}\n", r":3: cmd: its macros name each other"),
         ("models:\n  a: {cmd: x, proxy: 'http://gpu7:1'}\n", r":2: proxy is 'http://gpu7:1': a model's server listens"),
         ("models: {}\n", r":1: no models"),
+        ("models: {a: {cmd: 5}}\n", r":1: cmd is 5: give the command that starts it"),
+        ("models:\n  a:\n    cmd: [x]\n", r":3: cmd is a list: give the command"),
+        ("models:\n  a: {cmd: ' '}\n", r":2: cmd is empty: give the command that starts it"),
+        ("models:\n  a: x\n", r":2: a is a text: a mapping is expected"),
+        ("macros:\n  m: [x]\nmodels:\n  a: {cmd: '${m}'}\n", r":2: m is a list: give a text"),
+        ("models:\n  a:\n    cmd: x\n    env: [1, NAME]\n", r":4: env is '1': give NAME=value"),
+        (
+            "models: {a: {cmd: x}}\nhooks: {on_startup: {preload: [a,\n b]}}\n",
+            r":3: preload names b, which is no model: give one of a",
+        ),
+        (
+            "models: {a: {cmd: x}}\ngroups:\n  g:\n    members: [a, c]\n",
+            r":4: members names c, which is no model: give one of a",
+        ),
+        ("models: {a: {cmd: x}}\nhooks: 5\n", r":2: hooks is a number: a mapping is expected"),
+        ("models: {a: {cmd: x}}\ngroups: {g: 5}\n", r":2: g is a number: a mapping is expected"),
     ],
 )
 def test_what_llama_swap_could_not_mean_here_is_refused(text: str, sentence: str, several: Several) -> None:
     with pytest.raises(ShimError, match=f"models.yaml{sentence}") as caught:
         several(text)
     assert "s3cret" not in str(caught.value)
+
+
+def test_llama_swaps_names_are_as_they_are_written_and_preload_may_say_an_alias(several: Several) -> None:
+    plan = several(
+        "macros: {v: 1.10}\nmodels:\n  1.10: {cmd: 'x ${PORT} ${v}', aliases: [2.0, yes]}\n"
+        "groups: {g: {members: [1.10], persistent: true}}\nhooks: {on_startup: {preload: [yes]}}\n"
+    )
+    found = member(plan, "1.10")
+    assert (found.names, found.pin, found.preload) == (("1.10", "2.0", "yes"), True, True)
+    assert plan.engines[0].argv[-1] == "1.10"
+
+
+SAVER, BACKUP = "--enable-memory-saver", "--enable-weights-cpu-backup"
+
+
+@pytest.mark.parametrize(
+    ("flags", "tier"),
+    [("", "stopped"), (SAVER, "disk"), (f"{SAVER} {BACKUP}", "cpu"), (BACKUP, "stopped")],
+)
+def test_a_script_whose_sglang_can_sleep_sleeps(flags: str, tier: str, tmp_path: Path) -> None:
+    plan = from_scripts(tmp_path, one=SCRIPT.replace(SAVER, flags))
+    found = member(plan, "Qwen/Qwen3-0.6B")
+    assert found.tier == tier
+    assert [plan.parts[0].policy.sleep_mode, plan.parts[0].policy.weights_backup] == [SAVER in flags, BACKUP in flags]
+    assert any(SAVER in note for note in plan.parts[0].notes) == (flags == BACKUP)
