@@ -11,6 +11,8 @@ from middleware.route import Access, Route
 
 # vLLM 0.33.0 guards whatever begins so, known or not.
 GUARDED = ("/v1", "/v2", "/inference", "/cohere")
+# Of paths that are not vLLM's, where OPTIONS is asked for a key as well.
+ANY_METHOD = "*"
 
 
 class Keys:

@@ -108,9 +108,12 @@ class Saver:
         path, body = ("/generate", ONE_TOKEN) if generates else ("/health_generate", None)
         await self._order(path, body, PROOF_SECONDS)
 
-    def _give_up(self, why: str) -> NoReturn:
+    def distrust(self, why: str) -> None:
         self.trouble = why
         log.warning("the memory saver is not used again: %s", why)
+
+    def _give_up(self, why: str) -> NoReturn:
+        self.distrust(why)
         raise SleepError(501, f"The engine cannot sleep: {why}")
 
     async def _idle(self) -> list[_Rank]:

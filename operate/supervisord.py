@@ -29,6 +29,10 @@ class Silent(Exception):
     """The message says why nothing is known."""
 
 
+class Ending(Silent):
+    """It shuts down or starts anew: it tells nothing and obeys nobody any more."""
+
+
 def programs(folder: Path) -> tuple[int, list[dict[str, Any]]]:
     """supervisord's pid, and each program in the order of its start; or Silent."""
 
@@ -80,7 +84,7 @@ def _asked(folder: Path, question: Callable[[Any], T]) -> T:
         return question(server.supervisor)
     except xmlrpc.client.Fault as fault:
         if fault.faultCode == SHUTDOWN_STATE:
-            raise Silent("supervisord is shutting down") from fault
+            raise Ending("supervisord is shutting down") from fault
         raise Silent(f"supervisord refuses: {fault.faultString}") from fault
     except (
         OSError,

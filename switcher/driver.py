@@ -6,7 +6,10 @@ from typing import Protocol
 
 
 class Driver(Protocol):
-    """One step of a member runs at a time; a step that takes longer than the member's limit is cancelled."""
+    """One step of a member runs at a time; a step that takes longer than the member's limit is cancelled.
+
+    Start, stop and sleep raise Ending where the whole server ends: there are no more switches then.
+    """
 
     async def start(self) -> None:
         """The process is up and proven ready; DriverError otherwise."""
@@ -17,8 +20,12 @@ class Driver(Protocol):
     async def sleep(self) -> None:
         """Called with no request in flight: its memory is released, seen freed; or DriverError, and it is stopped."""
 
+    def can_sleep(self) -> bool:
+        """False once it was seen that it cannot: it is stopped instead."""
+        ...
+
     async def wake(self) -> None:
-        """It serves again; DriverError otherwise, and it is stopped."""
+        """It serves again; DriverError otherwise, and it is stopped and started."""
 
     async def abort(self) -> None:
         """All its running requests end with a proper error."""

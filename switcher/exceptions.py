@@ -2,9 +2,16 @@
 Raised by `switcher.tickets` and by the drivers; caught by the middleware's front and by `switcher.steps`.
 """
 
+# Of what may be otherwise by then: another server may be there, or somebody has pinned or unpinned a model.
+RETRY_SECONDS = 5
+
 
 class DriverError(Exception):
     """A step of a member failed; the message is the cause, one sentence without a full stop, and clients read it."""
+
+
+class Ending(DriverError):
+    """Nothing is started or stopped any more: the step was not begun, and has changed nothing."""
 
 
 class Unavailable(Exception):

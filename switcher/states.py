@@ -29,7 +29,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.STARTING: frozenset({State.AWAKE, State.BACKOFF}),
     State.AWAKE: frozenset({State.DRAINING, State.SLEEPING}),
     State.DRAINING: frozenset({State.AWAKE, State.SLEEPING}),
-    State.SLEEPING: frozenset({State.ASLEEP, State.STOPPED, State.BACKOFF}),
+    # Awake again: the whole server ends, and nobody was there to put it away.
+    State.SLEEPING: frozenset({State.ASLEEP, State.STOPPED, State.BACKOFF, State.AWAKE}),
     State.ASLEEP: frozenset({State.WAKING, State.SLEEPING}),
     State.WAKING: frozenset({State.AWAKE, State.BACKOFF}),
     State.BACKOFF: frozenset({State.STOPPED}),

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from switcher.driver import Driver
-from switcher.exceptions import DriverError
+from switcher.exceptions import DriverError, Ending
 from switcher.spec import Member, Tier
 from switcher.states import State
 from switcher.tickets import Clock
@@ -30,12 +30,13 @@ class Outcome:
     seconds: Mapping[str, float] = field(default_factory=dict)  # by phase
     failed: str = ""  # the phase that failed, though the way was gone to an end
     cause: str = ""
+    ending: bool = False  # a step was refused, as the whole server ends: nothing is proven gone
 
 
 class Walk:
     """One member's way through its steps."""
 
-    __slots__ = ("_clock", "_driver", "_member", "_seconds", "_tell")
+    __slots__ = ("_clock", "_driver", "_ending", "_member", "_seconds", "_tell")
 
     def __init__(self, driver: Driver, member: Member, clock: Clock, tell: Callable[[str], None]) -> None:
         self._driver = driver
@@ -43,47 +44,64 @@ class Walk:
         self._clock = clock
         self._tell = tell
         self._seconds: dict[str, float] = {}
+        self._ending = False
 
     async def bring(self, *, asleep: bool) -> Outcome:
-        """AWAKE; or it is stopped, gone, and to be left alone for a while."""
+        """AWAKE; or it is stopped, gone, and to be left alone for a while. One that does not wake is started anew."""
+        failed, cause = "", ""
         if asleep:
-            phase, cause = "wake", await self._step("wake", self._driver.wake, self._member.switch_seconds)
-        else:
-            phase, cause = "start", await self._step("start", self._driver.start, self._member.ready_seconds)
-        if not cause:
-            return Outcome(State.AWAKE, self._seconds)
-        self._tell(cause)
+            cause = await self._step("wake", self._driver.wake, self._member.switch_seconds)
+            if not cause:
+                return self._came_to(State.AWAKE)
+            self._tell(cause)
+            await self._until_gone()
+            if self._ending:
+                return self._came_to(State.BACKOFF, "wake", cause)
+            failed = "wake"
+        if not (trouble := await self._step("start", self._driver.start, self._member.ready_seconds)):
+            return self._came_to(State.AWAKE, failed, cause)
+        self._tell(trouble)
         await self._until_gone()
-        return Outcome(State.BACKOFF, self._seconds, phase, cause)
+        return self._came_to(State.BACKOFF, "start", trouble)
 
     async def put_away(self, tier: Tier) -> Outcome:
-        """ASLEEP, or STOPPED: asked for, or because it could not be put to sleep."""
+        """ASLEEP, or STOPPED: asked for, or because it could not be put to sleep. AWAKE, if nobody has touched it."""
         cause = ""
-        if tier is not Tier.STOPPED:
+        if tier is not Tier.STOPPED and self._driver.can_sleep():
             cause = await self._step("sleep", self._driver.sleep, self._member.switch_seconds)
+            if self._ending:
+                return self._came_to(State.AWAKE)
             if not cause and await self._is_gone(GONE_SECONDS):
-                return Outcome(State.ASLEEP, self._seconds)
+                return self._came_to(State.ASLEEP)
             # SGLang answers 200 to a release that frees nothing (0.5.23 without --enable-memory-saver).
             cause = cause or f"its memory was not seen free {GONE_SECONDS:g} s after it was released"
             self._tell(cause)
-        await self._until_gone()
-        return Outcome(State.STOPPED, self._seconds, "sleep" if cause else "", cause)
+        was_asked = await self._until_gone()
+        if not was_asked and not cause:
+            return self._came_to(State.AWAKE)
+        return self._came_to(State.STOPPED, "sleep" if cause else "", cause)
 
     async def bury(self, then: State, cause: str) -> Outcome:
         """Its process has ended by itself; what it left of itself on the devices must go too."""
         await self._until_gone()
-        return Outcome(then, self._seconds, "died", cause)
+        return self._came_to(then, "died", cause)
 
     async def abort(self) -> str:
         return await self._step("abort", self._driver.abort, ABORT_SECONDS)
 
-    async def _until_gone(self) -> None:
-        """Not to be given up: whoever came next would find the devices full."""
-        pause = 1.0
+    def _came_to(self, state: State, failed: str = "", cause: str = "") -> Outcome:
+        return Outcome(state, self._seconds, failed, cause, self._ending)
+
+    async def _until_gone(self) -> bool:
+        """Not to be given up while anybody may come next: he would find the devices full. Whether it was asked."""
+        pause, was_asked = 1.0, False
         while True:
             cause = await self._step("stop", self._driver.stop, STOP_SECONDS)
+            if self._ending:
+                return was_asked
+            was_asked = True
             if not cause and await self._is_gone(GONE_SECONDS):
-                return
+                return was_asked
             self._tell(cause or "it was stopped, and its devices do not read as free")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -110,6 +128,7 @@ class Walk:
             async with asyncio.timeout(limit):
                 await call()
         except DriverError as exc:
+            self._ending = isinstance(exc, Ending)
             return str(exc) or f"its {phase} failed"
         except TimeoutError:
             return f"its {phase} did not end within {limit:g} s"

@@ -9,22 +9,22 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from math import ceil
 
-from switcher import orders, snapshot
+from switcher import closing, orders, snapshot
 from switcher.driver import Driver
 from switcher.entry import Entry
-from switcher.exceptions import Unavailable
+from switcher.exceptions import RETRY_SECONDS, Unavailable
 from switcher.roster import Roster
 from switcher.snapshot import Snapshot
 from switcher.spec import Mux, Tier
 from switcher.states import State
 from switcher.tickets import Clock, Lease, Ticket
-from switcher.turns import RETRY_SECONDS, Turns
+from switcher.turns import Turns
 
 log = logging.getLogger("switcher")
 
 # How often it looks whether the members' processes live, and whether one is still not to be put away.
 POLL_SECONDS = 0.5
-CLOSING = "The server is shutting down."
+OVER = "The server is shutting down."
 
 
 class Switcher:
@@ -40,6 +40,7 @@ class Switcher:
         self._turns = Turns(self._roster)
         self._lookers: list[asyncio.Future[None]] = []
         self._faults = 0
+        self._is_over = False
         self._roster.take(mux, drivers)
 
     async def run(self) -> None:
@@ -55,7 +56,9 @@ class Switcher:
                     except TimeoutError:
                         pass
         finally:
-            self._close()
+            self._is_over = True
+            for entry in self._roster.entries.values():
+                entry.line.refuse_all(_over)
             tasks = [task for entry in self._roster.entries.values() for task in entry.close()]
             await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -78,8 +81,10 @@ class Switcher:
         return await ticket.granted()
 
     def _refusal(self, entry: Entry) -> Unavailable | None:
-        if self._roster.closing:
-            return Unavailable(503, CLOSING, RETRY_SECONDS)
+        if self._is_over:
+            return _over()
+        if self._roster.closing and not closing.serves(self._roster, entry):
+            return closing.refusal(entry)
         if entry.state is State.BACKOFF:
             return entry.refusal()
         if entry.line.has_room:
@@ -113,6 +118,8 @@ class Switcher:
         return await self._put_away(self._roster.find(name), Tier.STOPPED)
 
     async def _put_away(self, entry: Entry, tier: Tier) -> State:
+        if self._roster.closing:
+            raise closing.refusal(entry)
         order = orders.put_away(entry, tier)
         self.look()
         return entry.state if order is None else await orders.ended(order)
@@ -121,11 +128,10 @@ class Switcher:
         """Of a member whose process stays the same the new driver is not used."""
         self._roster.take(mux, drivers)
 
-    async def drain(self) -> None:
-        """No more admissions, and no more switches; ends when nothing runs."""
-        self._close()
-        while any(entry.line.in_flight for entry in self._roster.entries.values()):
-            await self._next_look()
+    def end_switching(self) -> None:
+        """For good, as the whole server ends: who is awake serves on, who waits for another is told at once."""
+        closing.begin(self._roster)
+        self.look()
 
     def look(self) -> None:
         """Something happened: look now, not at the next poll."""
@@ -169,10 +175,9 @@ class Switcher:
         self._lookers.append(looker)
         await looker
 
-    def _close(self) -> None:
-        self._roster.closing = True
-        for entry in self._roster.entries.values():
-            entry.line.refuse_all(partial(Unavailable, 503, CLOSING, RETRY_SECONDS))
+
+def _over() -> Unavailable:
+    return Unavailable(503, OVER, RETRY_SECONDS)
 
 
 def _late(entry: Entry, seconds: float) -> Unavailable:

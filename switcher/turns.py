@@ -5,8 +5,9 @@ Called by `Switcher.run` after every event, and it is all that changes a state.
 from collections.abc import Iterable
 from functools import partial
 
+from switcher import closing
 from switcher.entry import Entry
-from switcher.exceptions import Unavailable
+from switcher.exceptions import RETRY_SECONDS, Unavailable
 from switcher.fits import meet
 from switcher.roster import Roster
 from switcher.schedule import decide
@@ -17,7 +18,6 @@ from switcher.view import NEVER, View, Want
 
 # How long those who were told to end may take to; then the process is stopped.
 ENDING_SECONDS = 2 * ABORT_SECONDS
-RETRY_SECONDS = 5
 
 
 class Turns:
@@ -44,13 +44,20 @@ class Turns:
                 entry.rest(State.STOPPED, "it may be tried again")
         roster.settle()
         later = [entry.backoff.until for entry in entries if entry.state is State.BACKOFF]
-        if not roster.closing:
+        if roster.closing:
+            closing.look(roster)
+        else:
             later.append(self._decide(now))
         later += [self._drain(entry, now) for entry in entries if entry.state is State.DRAINING]
         return min(later, default=NEVER)
 
     def _took(self, entry: Entry, outcome: Outcome) -> None:
-        if outcome.state is State.AWAKE:
+        if outcome.ending:
+            closing.begin(self._roster)
+            self._roster.finishing.clear()
+        if outcome.state is State.AWAKE and entry.state is State.SLEEPING:
+            entry.stay(closing.WHY)
+        elif outcome.state is State.AWAKE:
             entry.woke()
             self._nobody_returns_beside(entry)
         elif outcome.state is State.BACKOFF:

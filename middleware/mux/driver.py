@@ -46,11 +46,20 @@ class SglangDriver:
 
     async def sleep(self) -> None:
         """Nothing is undone of a sleep that fails: the switcher stops it."""
+        await self._programs.heed()
         await self._obeyed(self._sleeping.sleep(1, Mode.WAIT, undo=False))
 
+    def can_sleep(self) -> bool:
+        return not self._sleeping.saver.trouble
+
     async def wake(self) -> None:
-        if not await self._obeyed(self._sleeping.wake()):
-            raise DriverError("a part of its memory is still released")
+        """One that lives and does not come back is not put to sleep again: each switch would fail of the same."""
+        try:
+            await self._obeyed(self._woken())
+        except DriverError as failure:
+            if self.alive():
+                self._sleeping.saver.distrust(f"it was asleep and did not wake: {failure}")
+            raise
 
     async def abort(self) -> None:
         """Its requests end here; SGLang hears of it as of clients that leave, and of what it holds besides."""
@@ -68,6 +77,10 @@ class SglangDriver:
 
     async def _is_ready(self) -> bool:
         return self._engine.state is State.READY
+
+    async def _woken(self) -> None:
+        if not await self._sleeping.wake():
+            raise DriverError("a part of its memory is still released")
 
     def _over(self) -> None:
         """Its watcher would find out as well, and a start that came before it would take the old word for the new."""

@@ -5,10 +5,13 @@ Made by `middleware.mux.app`. The queue is the switcher's; a stream that waits t
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import quote
 
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from middleware.access import ANY_METHOD
 from middleware.again import replay
 from middleware.anthropic import answer as anthropic
 from middleware.calls import while_connected
@@ -16,13 +19,17 @@ from middleware.client import Client
 from middleware.engine import RETRY_SECONDS
 from middleware.errors import Refused, error, unauthorized, unavailable
 from middleware.headers import header
-from middleware.intake import BODY_LIMIT, ClientGone, whole_body
+from middleware.intake import ClientGone, whole_body
 from middleware.metrics import accounts
-from middleware.mux import naming, own
+from middleware.mux import naming, own, questions
 from middleware.mux.house import House
 from middleware.mux.members import Served
 from middleware.mux.naming import Asked
 from middleware.mux.queued import Queued
+from middleware.mux.stored import Stored
+from middleware.mux.whose import Whose
+from middleware.relay import ended_by
+from middleware.repair.guards import too_large
 from middleware.root_path import without_root
 from middleware.route import Access, Route
 from switcher.exceptions import Unavailable
@@ -31,6 +38,7 @@ from switcher.tickets import Lease, Ticket
 log = logging.getLogger("middleware.mux")
 
 MESSAGES = "/v1/messages"
+ANTHROPIC = (MESSAGES, f"{MESSAGES}/count_tokens")
 # Whose answers may begin before it is known what they are.
 STREAMS = frozenset(
     {
@@ -52,18 +60,26 @@ class Front:
     def __init__(self, house: House) -> None:
         self._house = house
         self._own = own.Table(house)
+        self._stored = Stored(house.switcher)
+        self._whose = Whose(house, self._stored)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inner = without_root(scope, self._house.settings.policy.root_path)
         try:
             await self._route(inner, receive, send)
         except Refused as refused:
+            if inner["path"].endswith(ANTHROPIC):
+                refused = anthropic.refused(refused)
             await refused.response(inner, receive, self._house.answers.dressed(inner, send))
         except ClientGone:
             pass
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         house, path, method = self._house, scope["path"], scope["method"]
+        preflight = house.answers.preflight(scope)
+        if preflight is not None:
+            await preflight(scope, receive, house.answers.identified(scope, send))
+            return
         ours = self._own.find(path)
         if ours is not None and method in ours.methods:
             if not house.keys.allow(method, path, ours, scope["headers"]):
@@ -73,8 +89,8 @@ class Front:
             await response(scope, receive, house.answers.dressed(scope, send))
             return
         name: str | None = None
-        if path.startswith(naming.UPSTREAM) and method != "OPTIONS":
-            if not house.keys.allow(method, path, UPSTREAM, scope["headers"]):
+        if path.startswith(naming.UPSTREAM):
+            if not house.keys.allow(ANY_METHOD, path, UPSTREAM, scope["headers"]):
                 await unauthorized()(scope, receive, house.answers.identified(scope, send))
                 return
             found = house.naming.of_path(path)
@@ -82,19 +98,13 @@ class Front:
             name, path = found
             scope = {**scope, "path": path, "raw_path": quote(path).encode()}
         # What nobody would let in is told so by the first, before a body is read or a model woken.
-        everybody = tuple(house.served.values())
-        if not any(one.admits(scope) for one in everybody) or path in own.OF_NO_MODEL:
-            await self._first().app(scope, receive, send)
+        first = house.of(name) if name else self._whose.first()
+        everybody = (first,) if name else tuple(house.served.values())
+        is_servers = path in own.OF_NO_MODEL and first.built is not None
+        if is_servers or not any(one.admits(scope) for one in everybody):
+            await first.app(scope, receive, send)
             return
         await self._serve(name, scope, receive, send)
-
-    def _first(self) -> Served:
-        served = self._house.served
-        default = self._house.naming.default
-        chosen = served[default] if default else next(iter(served.values()))
-        if chosen.built is not None:
-            return chosen
-        return next((one for one in served.values() if one.built is not None), chosen)
 
     async def _serve(self, name: str | None, scope: Scope, receive: Receive, send: Send) -> None:
         client = Client.of(scope)
@@ -102,41 +112,54 @@ class Front:
         body: bytes | None = None
         asked = Asked(name or naming.in_query(scope))
         if header(headers, b"content-length") not in (None, b"0") or header(headers, b"transfer-encoding") is not None:
-            body = await whole_body(receive, headers, BODY_LIMIT, here=client is not None and client.sent_all)
+            limit = max(one.body_limit for one in self._house.served.values())
+            body = await whole_body(receive, headers, limit, here=client is not None and client.sent_all)
             told = await naming.in_body(scope, body)
-            asked = Asked(asked.name or told.name, told.streams)
-        served = self._house.of(self._house.naming.member(asked.name))
-        if not served.admits(scope):
+            asked = replace(told, name=asked.name or told.name)
+        served = self._whose.of(asked.name, scope)
+        if body is not None and len(body) > served.body_limit:
+            raise too_large(served.body_limit)
+        admitted = served.admits(scope)
+        asks = admitted and questions.asks(served, scope)
+        answer = questions.answer(self._house, served, scope["path"]) if asks else None
+        if answer is not None:
+            await answer(scope, receive, self._house.answers.dressed(scope, send))
+            return
+        if asks or not admitted:
             await served.app(scope, receive if body is None else replay(body, receive), send)
             return
+        self._stored.check(served, scope, asked)
         if served.built is not None and scope["path"] in SLEEP:
             raise Refused(error(409, _ORDERS.format(name=served.name)))
         queued = Queued(self._house.answers, scope, send) if asked.streams and scope["path"] in STREAMS else None
         try:
-            lease = await self._turn(served, receive, queued)
+            lease, waited = await self._turn(served, receive, queued)
         except Unavailable as no:
             await self._say(served, no, scope, receive, send, queued)
             return
         with lease:
             served = self._house.of(lease.name)
-            again = receive if body is None else replay(body, receive)
+            # Who watches for the client to leave takes what there is of a request, were it only that it has no body.
+            again = receive if body is None and not waited else replay(body or b"", receive)
             if queued is not None and queued.has_begun:
                 # Its connection is past the point where the byte path could take it over.
                 await self._run(served, {**scope, "extensions": {}}, again, queued.send)
             else:
                 await self._run(served, scope, again, send)
 
-    async def _turn(self, served: Served, receive: Receive, queued: Queued | None) -> Lease:
-        """ClientGone if it leaves meanwhile: nobody else is disturbed."""
+    async def _turn(self, served: Served, receive: Receive, queued: Queued | None) -> tuple[Lease, bool]:
+        """And whether it was waited for. ClientGone if it leaves meanwhile: nobody else is disturbed."""
         ticket: Ticket = self._house.switcher.ticket(served.name)
         try:
             if not ticket.place():
-                return await ticket.granted()
+                return await ticket.granted(), False
             if queued is not None:
                 while not await while_connected(receive, ticket.settled(queued.seconds)):
                     await queued.tell(ticket.place())
-                return await ticket.granted()
-            return await while_connected(receive, ticket.granted())
+                return await ticket.granted(), True
+            return await while_connected(receive, ticket.granted()), True
+        except asyncio.CancelledError as order:
+            raise Unavailable(503, _heeded(order), RETRY_SECONDS) from order
         finally:
             ticket.leave()
 
@@ -152,14 +175,9 @@ class Front:
             with served.running:
                 await served.app(scope, receive, noted)
         except asyncio.CancelledError as order:
-            # By its driver, whose words are in it; or by uvicorn, at the end of all.
-            if not order.args or begun:
+            if begun:
                 raise
-            task = asyncio.current_task()
-            assert task is not None
-            task.uncancel()
-            response = unavailable(str(order.args[0]), RETRY_SECONDS)
-            await response(scope, receive, self._house.answers.dressed(scope, send))
+            await self._refuse(unavailable(_heeded(order), RETRY_SECONDS), scope, receive, send)
 
     async def _say(
         self, served: Served, no: Unavailable, scope: Scope, receive: Receive, send: Send, queued: Queued | None
@@ -167,13 +185,21 @@ class Front:
         if served.built is not None:
             accounts.turned_away(served.built.context.metrics.counts, scope, NOT_TURNED, no.status)
         headers: Mapping[str, str] = {} if no.retry_after is None else {"retry-after": str(no.retry_after)}
-        refused = Refused(error(no.status, no.sentence, headers=headers))
-        if scope["path"] == MESSAGES:
-            refused = anthropic.refused(refused)
-        if queued is not None and queued.has_begun:
-            await refused.response(scope, receive, queued.send)
-        else:
-            await refused.response(scope, receive, self._house.answers.dressed(scope, send))
+        send = queued.send if queued is not None and queued.has_begun else send
+        await self._refuse(error(no.status, no.sentence, headers=headers), scope, receive, send)
+
+    async def _refuse(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in ANTHROPIC:
+            response = anthropic.refused(Refused(response)).response
+        await response(scope, receive, self._house.answers.dressed(scope, send))
+
+
+def _heeded(order: asyncio.CancelledError) -> str:
+    """What is said to the client: by the driver who ended its request, or by us, at the end of all."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.uncancel()
+    return ended_by(order)
 
 
 _ORDERS = (

@@ -19,6 +19,7 @@ from middleware.mux.programs import Programs
 from middleware.settings import Settings, SettingsError
 from switcher import spec
 from switcher.driver import Driver
+from switcher.exceptions import Ending
 from switcher.roster import PROCESS
 from switcher.spec import Member, Mux
 from switcher.switcher import Switcher
@@ -89,7 +90,7 @@ class House:
         except SettingsError as error:
             raise SettingsError(f"{member.name}: {error}") from error
         for member in mux.members:
-            after[member.name].rename(member.names)
+            after[member.name].take(member)
         for name, one in after.items():
             if one is not before.get(name):
                 await self._begin(one)
@@ -106,7 +107,10 @@ class House:
 
     async def _run(self) -> None:
         """What an earlier middleware has left awake holds devices that the switcher takes for free."""
-        await asyncio.gather(*(one.driver.stop() for one in self.served.values()))
+        with contextlib.suppress(Ending):
+            others = await self.programs.others([one.member.program for one in self.served.values()])
+            ours = (one.driver.stop() for one in self.served.values())
+            await asyncio.gather(*ours, *map(self.programs.stop, others))
         await self.switcher.run()
 
     async def _tidy(self) -> None:
@@ -126,6 +130,8 @@ class House:
             await life.enter_async_context(one.lifespan())
 
     def _look(self) -> None:
+        if self.programs.is_ending:
+            self.switcher.end_switching()
         self.switcher.look()
 
     def _make(self, member: Member) -> Served:

@@ -9,16 +9,19 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from middleware.access import Keys
+from middleware.access import ANY_METHOD, Keys
 from middleware.answers import Answers
 from middleware.app import Built, build
 from middleware.calls import Calls
 from middleware.device_memory import DeviceMemory
+from middleware.errors import unauthorized
+from middleware.intake import BODY_LIMIT
 from middleware.mux import named
 from middleware.mux.driver import SglangDriver
 from middleware.mux.other import Forward, OtherDriver
 from middleware.mux.programs import Programs
 from middleware.mux.running import Running
+from middleware.policy import Policy
 from middleware.route import Access, Route
 from middleware.settings import Settings, read_policy
 from middleware.upstream import Pool
@@ -38,15 +41,23 @@ class Served:
     running: Running
     admits: Callable[[Scope], bool]
     lifespan: Callable[[], AbstractAsyncContextManager[None]]
+    pool: Pool
+    policy: Policy
     built: Built | None = None
 
     @property
     def name(self) -> str:
         return self.member.name
 
-    def rename(self, names: tuple[str, ...]) -> None:
+    @property
+    def body_limit(self) -> int:
+        return self.policy.max_request_body_bytes or BODY_LIMIT
+
+    def take(self, member: Member) -> None:
+        """What a reload changes of it while its process goes on."""
+        self.pool.within = member.upstream_seconds or None
         if self.built is not None:
-            self.built.context.model.rename(names)
+            self.built.context.model.rename(member.names)
 
     def has_adapter(self, name: str) -> bool:
         return self.built is not None and name in self.built.context.model.adapters
@@ -89,18 +100,28 @@ def _sglang(member: Member, settings: Settings, programs: Programs, memory: Memo
         with named.of(member.name):
             await built.app(scope, receive, send)
 
-    return Served(member, app, driver, running, admits, built.lifespan, built)
+    return Served(member, app, driver, running, admits, built.lifespan, built.pool, own.policy, built)
 
 
 def _other(member: Member, settings: Settings, programs: Programs) -> Served:
     pool = Pool("127.0.0.1", member.port)
+    pool.within = member.upstream_seconds or None
     running = Running()
     keys = Keys(settings.api_keys)
     any_route = Route("/{path:path}", (), Access.KEY)
+    policy = read_policy(_path(member.policy))
+    answers = Answers(policy)
+    forward = Forward(pool, answers)
 
     def admits(scope: Scope) -> bool:
-        """Nothing is known of its paths: each needs the key."""
-        return keys.allow(scope["method"], scope["path"], any_route, scope["headers"])
+        """Nothing is known of its paths: each needs the key, by OPTIONS too, which would start it as any other does."""
+        return keys.allow(ANY_METHOD, scope["path"], any_route, scope["headers"])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if admits(scope):
+            await forward(scope, receive, send)
+        else:
+            await unauthorized()(scope, receive, answers.identified(scope, send))
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -110,8 +131,7 @@ def _other(member: Member, settings: Settings, programs: Programs) -> Served:
             pool.close()
 
     driver = OtherDriver(member, Calls(pool), programs, running)
-    app = Forward(member, pool, Answers(read_policy(_path(member.policy))))
-    return Served(member, app, driver, running, admits, lifespan)
+    return Served(member, app, driver, running, admits, lifespan, pool, policy)
 
 
 def _path(text: str) -> Path | None:

@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from middleware.aside import aside
 from middleware.errors import bad_request
+from middleware.fields.kinds import BOOL
 from middleware.fields.names import no_such_model
 from middleware.headers import header
 from middleware.repair.guards import not_an_object, too_deep
@@ -32,6 +33,8 @@ class _Body(msgspec.Struct):
 
     model: msgspec.Raw = msgspec.Raw(b"null")
     stream: msgspec.Raw = msgspec.Raw(b"false")
+    background: msgspec.Raw = msgspec.Raw(b"false")
+    previous_response_id: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _READER = msgspec.json.Decoder(_Body)
@@ -41,6 +44,9 @@ _READER = msgspec.json.Decoder(_Body)
 class Asked:
     name: str | None
     streams: bool = False
+    # Of /v1/responses.
+    background: bool = False
+    previous: str | None = None
 
 
 class Naming:
@@ -105,12 +111,16 @@ async def in_body(scope: Scope, body: bytes) -> Asked:
 def _of_json(body: bytes) -> Asked:
     try:
         read = _READER.decode(body)
-        name = msgspec.json.decode(read.model)
+        name, background, previous = map(msgspec.json.decode, (read.model, read.background, read.previous_response_id))
     except (msgspec.DecodeError, UnicodeDecodeError) as failure:
         raise not_an_object(body) from failure
     except RecursionError as failure:
         raise too_deep() from failure
-    return Asked(name if isinstance(name, str) else None, bytes(read.stream) == b"true")
+    return Asked(_text(name), bytes(read.stream) == b"true", BOOL.read(background, "", []) is True, _text(previous))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _of_form(body: bytes, content_type: str) -> str | None:

@@ -30,8 +30,7 @@ HEALTH_SECONDS = 5.0
 class Forward:
     """An ASGI callable."""
 
-    def __init__(self, member: Member, pool: Pool, answers: Answers) -> None:
-        self._within = member.upstream_seconds or None
+    def __init__(self, pool: Pool, answers: Answers) -> None:
         self._pool = pool
         self._answers = answers
 
@@ -51,7 +50,7 @@ class Forward:
             head = request_head(scope["method"], target, self._pool.authority, headers, length=length, chunked=chunked)
             await exchange.open(head, body, head_only=scope["method"] == "HEAD", whole=not more, chunked=chunked)
             attendant = asyncio.create_task(attend(receive, exchange, more=more))
-            answer = await exchange.answer(within=self._within)
+            answer = await exchange.answer(within=self._pool.within)
             kept = response_headers(answer.status, answer.headers)
             await send({"type": "http.response.start", "status": answer.status, "headers": kept})
             await relay(answer, send, None, None, Flow(), assigned(scope))
@@ -83,6 +82,9 @@ class OtherDriver:
 
     async def stop(self) -> None:
         await self._programs.stop(self._member.program)
+
+    def can_sleep(self) -> bool:
+        return False
 
     async def sleep(self) -> None:
         raise DriverError("it is no SGLang, and cannot sleep")

@@ -5,6 +5,7 @@ Walked by `middleware.mux.front` before a model is looked for.
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +20,7 @@ from middleware.mux import pages, told
 from middleware.mux.house import House, sglangs
 from middleware.route import GET, POST, Access, Route
 from switcher.exceptions import Unavailable
+from switcher.snapshot import MemberNow
 from switcher.states import State
 from switcher.switcher import Switcher
 
@@ -49,20 +51,22 @@ async def health(house: House, request: Request) -> Response:
 
 
 async def models(house: House, request: Request) -> Response:
-    """What a model's own application knows of it, once it has been awake; and its state."""
-    data = []
-    for one in house.switcher.snapshot().members:
-        served = house.served.get(one.name)
-        if served is None:
-            continue
-        built = served.built
-        if built is not None and built.context.model.context_length is not None:
-            mine = cards(built.context.model)
-        else:
-            root = built.context.model.path if built is not None else ""
-            mine = [card(name, root=root or None) for name in one.member.names]
-        data += [{**each, "state": one.state.value} for each in mine]
+    data = [card for one in house.switcher.snapshot().members for card in cards_of(house, one)]
     return JSONResponse({"object": "list", "data": data})
+
+
+def cards_of(house: House, one: MemberNow) -> list[dict[str, Any]]:
+    """What a model's own application knows of it, once it has been awake; and its state."""
+    served = house.served.get(one.name)
+    if served is None:
+        return []
+    built = served.built
+    if built is not None and built.context.model.context_length is not None:
+        mine = cards(built.context.model)
+    else:
+        root = built.context.model.path if built is not None else ""
+        mine = [card(name, root=root or None) for name in one.member.names]
+    return [{**each, "state": one.state.value} for each in mine]
 
 
 async def running(house: House, request: Request) -> Response:

@@ -4,21 +4,22 @@ One for all members, made by `middleware.mux.app`; supervisord is asked in a thr
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from operate import supervisord
-from switcher.exceptions import DriverError
+from switcher.exceptions import DriverError, Ending
 
 log = logging.getLogger("middleware.mux")
 
 INTERVAL_SECONDS = 0.5
+OF_MODELS = ("sglang-", "model-")
 SETTLE_SECONDS = 0.05  # between looks while a stop is waited for
 
 
 class Programs:
-    """programs = Programs(run_dir, look)    # `look`: called when one has ended
+    """programs = Programs(run_dir, look)    # `look`: called when one has ended, or supervisord is ending
     task = create_task(programs.watch())
     await programs.start("sglang-a"); programs.runs("sglang-a"); await programs.stop("sglang-a")
     """
@@ -28,6 +29,8 @@ class Programs:
         self._changed = changed
         self._known: dict[str, dict[str, Any]] = {}
         self._silent = ""
+        self._looks = asyncio.Lock()  # one after the other, or an old answer would take a newer one's place
+        self.is_ending = False  # supervisord shuts down: it has stopped nobody yet, and will start nobody
 
     async def watch(self) -> None:
         while True:
@@ -42,7 +45,21 @@ class Programs:
         known = self._known.get(program)
         if known is None or known["state"] not in supervisord.UP:
             return False
-        return known["pid"] is None or Path(f"/proc/{known['pid']}").exists()
+        return known["pid"] is None or self._has_process(program)
+
+    def _has_process(self, program: str) -> bool:
+        pid = self._known[program]["pid"] if program in self._known else None
+        return pid is not None and Path(f"/proc/{pid}").exists()
+
+    def _ends(self) -> None:
+        if not self.is_ending:
+            self.is_ending = True
+            self._changed()
+
+    async def others(self, ours: Collection[str]) -> list[str]:
+        """Models of an earlier specification, which a reload has left to serve to their end."""
+        await self._look()
+        return [name for name in self._known if name.startswith(OF_MODELS) and name not in ours]
 
     def said(self, program: str) -> str:
         known = self._known.get(program)
@@ -54,16 +71,26 @@ class Programs:
         """Its process runs; whether it is ready is for others to find out. DriverError if it cannot be started."""
         try:
             await asyncio.to_thread(supervisord.start, self._folder, program)
+        except supervisord.Ending as ending:
+            self._ends()
+            raise Ending(f"{program} was not started: {ending}") from ending
         except supervisord.Silent as silence:
             raise DriverError(f"{program} was not started: {silence}") from silence
         await self._look()
 
     async def stop(self, program: str) -> None:
         """Ends when the process is gone and not before: supervisord sends TERM, and KILL when its time is over."""
-        said = ""
+        said, is_told = "", False
         while True:
             try:
                 await asyncio.to_thread(supervisord.stop, self._folder, program)
+                is_told = True
+            except supervisord.Ending as ending:
+                self._ends()
+                if not self._has_process(program):
+                    return
+                if not is_told:
+                    raise Ending(f"{program} was not stopped: {ending}") from ending
             except supervisord.Silent as silence:
                 if str(silence) != said:  # A process that may run must not be taken for gone: ask until it is known.
                     said = str(silence)
@@ -74,9 +101,23 @@ class Programs:
                 return
             await asyncio.sleep(SETTLE_SECONDS if not said else INTERVAL_SECONDS)
 
+    async def heed(self) -> None:
+        """Before a step that only leads to a start or a stop: Ending if there will be none."""
+        await self._look()
+        if self.is_ending:
+            raise Ending(self._silent)
+
     async def _look(self) -> None:
+        async with self._looks:
+            await self._ask()
+
+    async def _ask(self) -> None:
         try:
             _, told = await asyncio.to_thread(supervisord.programs, self._folder)
+        except supervisord.Ending as ending:
+            self._silent = str(ending)
+            self._ends()
+            return
         except supervisord.Silent as silence:
             # What it said last stands: a supervisord that is slow has let nobody die.
             self._silent = str(silence)

@@ -200,13 +200,7 @@ class SwitcherMachine(RuleBasedStateMachine):
             if not client.done():
                 client.cancel()
         await asyncio.sleep(2 * PATIENCE)
-        assert all(task.done() for task in (*self.clients, *self.orders))
-        for client in self.clients:
-            if not client.cancelled():
-                told = client.result()
-                assert told in {"answered", "cut"} or (told[:3] in {"404", "429", "503"} and told.endswith(".")), told
-        for each in self.scene.switcher.snapshot().members:
-            assert each.in_flight == each.queued == 0, each
+        self.all_have_their_answers()
         present = [each.name for each in self.scene.mux.members]
         began = self.loop.time()
         answers = await asyncio.gather(*(self.scene.ask(name) for name in present))
@@ -218,8 +212,49 @@ class SwitcherMachine(RuleBasedStateMachine):
     def processes(self) -> list[Simulated]:
         return list({id(each): each for each in (*self.scene.drivers.values(), *self.scene.made)}.values())
 
+    def all_have_their_answers(self) -> None:
+        assert all(task.done() for task in (*self.clients, *self.orders))
+        for client in self.clients:
+            if not client.cancelled():
+                told = client.result()
+                assert told in {"answered", "cut"} or (told[:3] in {"404", "429", "503"} and told.endswith(".")), told
+        for each in self.scene.switcher.snapshot().members:
+            assert each.in_flight == each.queued == 0, each
+
     async def end(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class EndingMachine(SwitcherMachine):
+    """And at some moment the whole server ends: who starts and stops processes does so no more."""
+
+    @rule(is_known=st.booleans())
+    def shut_down(self, is_known: bool) -> None:
+        async def shut_down() -> None:
+            self.scene.machine.ending = True
+            self.troubled.update(NAMES)
+            if is_known:
+                self.scene.switcher.end_switching()
+
+        self.do(shut_down())
+
+    async def end_well(self) -> None:
+        """Once nothing fails any more who is awake serves, and everybody else is told at once."""
+        self.scene.machine.ending = True
+        self.scene.switcher.end_switching()
+        for server in self.processes():
+            server.fail.clear()
+            server.stubborn = False
+        await asyncio.sleep(2 * PATIENCE)
+        for client in self.clients:
+            if not client.done():
+                client.cancel()
+        await asyncio.sleep(1)
+        self.all_have_their_answers()
+        awake = {each.name for each in self.scene.switcher.snapshot().members if each.state is State.AWAKE}
+        for each in self.scene.mux.members:
+            assert (await self.scene.ask(each.name) == "answered") == (each.name in awake)
+        self.scene.finish()

@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
-from switcher.exceptions import DriverError
+from switcher.exceptions import DriverError, Ending
 from switcher.spec import Member
 
 HANGS = 1_000_000.0
@@ -37,6 +37,7 @@ class Machine:
         self.slots = slots
         self.wrongs: list[str] = []
         self.resident: list[Simulated] = []
+        self.ending = False  # nobody starts or stops a process any more
 
     def fill(self, server: Simulated) -> None:
         if server not in self.resident:
@@ -65,6 +66,7 @@ class Simulated:
     costs: Costs = field(default_factory=Costs)
     process: str = "stopped"  # starting, awake, asleep, dead
     fail: dict[str, list[str]] = field(default_factory=dict)
+    sleepless: bool = False
     stubborn: bool = False  # an abort ends nothing
     busy: str | None = None
     calls: Counter[str] = field(default_factory=Counter)
@@ -75,6 +77,7 @@ class Simulated:
     # The driver.
 
     async def start(self) -> None:
+        self._heed()
         if self.process != "stopped":
             self._wrong(f"is started while it is {self.process}")
         self.process = "starting"
@@ -83,6 +86,7 @@ class Simulated:
         self.process = "awake"
 
     async def stop(self) -> None:
+        self._heed()
         # The processes of a server that is told to end answer nobody any more.
         self._cut()
         await self._step("stop", self.costs.stop)
@@ -90,6 +94,7 @@ class Simulated:
         self.machine.free(self)
 
     async def sleep(self) -> None:
+        self._heed()
         if self.running:
             self._wrong(f"is put to sleep with {len(self.running)} requests running")
         if self.process == "dead":
@@ -100,6 +105,9 @@ class Simulated:
         self.process = "asleep"
         if frees:
             self.machine.free(self)
+
+    def can_sleep(self) -> bool:
+        return not self.sleepless
 
     async def wake(self) -> None:
         if self.process == "dead":
@@ -149,6 +157,10 @@ class Simulated:
         finally:
             self.running.pop(number, None)
         raise Cut
+
+    def _heed(self) -> None:
+        if self.machine.ending:
+            raise Ending("supervisord is shutting down")
 
     async def _step(self, phase: str, seconds: float) -> bool:
         """Whether it did what it should."""

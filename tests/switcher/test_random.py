@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.switcher.machine import SwitcherMachine
+from tests.switcher.machine import EndingMachine, SwitcherMachine
 
 OPERATIONS = 50
 COMMON = settings(
@@ -23,6 +23,10 @@ COMMON = settings(
 
 def test_random_operations_break_nothing() -> None:
     run_state_machine_as_test(SwitcherMachine, settings=settings(COMMON, max_examples=25, derandomize=True))
+
+
+def test_the_end_of_all_switches_at_a_random_moment_breaks_nothing() -> None:
+    run_state_machine_as_test(EndingMachine, settings=settings(COMMON, max_examples=10, derandomize=True))
 
 
 @pytest.mark.soak

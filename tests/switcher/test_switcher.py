@@ -381,17 +381,37 @@ async def test_a_stop_that_fails_is_repeated_and_nobody_comes_before_it_is_gone(
 
 @story
 @pytest.mark.parametrize("fault", ["error", "hang", "die"])
-async def test_a_failed_wake_stops_the_process_and_starts_it_anew_later(fault: str) -> None:
+async def test_who_waits_for_a_wake_that_fails_is_served_by_a_new_process(fault: str) -> None:
     async with scene(A, B) as s:
         await s.awake("b")
         await s.awake("a")
         s.drivers["b"].fail["wake"] = [fault]
+        assert await s.ask("b") == "answered"
+        assert s.drivers["b"].order[-3:] == ["wake", "stop", "start"]
+        assert s.switcher.snapshot()["b"].series.failures == {"wake": 1}
+
+
+@story
+async def test_a_start_that_fails_behind_a_failed_wake_is_left_alone_for_a_while() -> None:
+    async with scene(A, B) as s:
+        await s.awake("b")
+        await s.awake("a")
+        s.drivers["b"].fail |= {"wake": ["error"], "start": ["error"]}
         assert (await s.ask("b")).startswith("503")
         assert s.drivers["b"].process == "stopped"
         await rest(5)
         assert s.state("a") is State.AWAKE
         assert await s.ask("b") == "answered"
-        assert s.drivers["b"].calls["start"] == 2
+
+
+@story
+async def test_one_that_cannot_sleep_is_stopped_and_nothing_has_failed() -> None:
+    async with scene(A, B) as s:
+        s.drivers["a"].sleepless = True
+        await s.awake("a")
+        await s.awake("b")
+        assert (s.state("a"), s.drivers["a"].calls["sleep"]) == (State.STOPPED, 0)
+        assert s.switcher.snapshot()["a"].series.failures == {}
 
 
 @story
@@ -433,7 +453,7 @@ async def test_a_model_that_dies_while_it_drains_makes_place() -> None:
 
 
 @story
-async def test_a_model_that_dies_on_its_way_back_is_a_failed_wake() -> None:
+async def test_a_model_that_dies_on_its_way_back_is_started_anew() -> None:
     async with scene(A, B) as s:
         await s.awake("b")
         await s.awake("a")
@@ -442,7 +462,8 @@ async def test_a_model_that_dies_on_its_way_back_is_a_failed_wake() -> None:
         while s.state("b") is not State.WAKING:
             await rest(0.1)
         s.drivers["b"].die()
-        assert "its process has ended" in await asked
+        assert await asked == "answered"
+        assert s.switcher.snapshot()["b"].series.failures == {"wake": 1}
 
 
 @story
@@ -626,20 +647,6 @@ async def test_a_changed_process_is_replaced_when_its_requests_have_ended() -> N
         assert await running == "answered"
         assert await s.ask("a") == "answered"
         assert (old.calls["stop"], new.calls["start"]) == (1, 1)
-
-
-@story
-async def test_a_drain_refuses_who_comes_and_ends_when_the_last_is_answered() -> None:
-    async with scene(A, B) as s:
-        await s.awake("a")
-        running, waiting = s.asking("a", 3), s.asking("b")
-        await rest(0.1)
-        began = now()
-        await s.switcher.drain()
-        assert now() - began == pytest.approx(2.9)
-        assert await running == "answered"
-        assert (await waiting)[:3] == "503"
-        assert (await s.ask("a"))[:3] == "503"
 
 
 @story

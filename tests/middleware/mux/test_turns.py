@@ -242,6 +242,18 @@ def test_a_tier_keeps_the_process_and_gives_the_memory_back(tier: Tier, tmp_path
         assert ("/update_weights_from_disk" in front.log("a")) == (tier is Tier.DISK)
 
 
+def test_one_whose_weights_cannot_be_read_again_is_started_anew_and_from_then_on_stopped() -> None:
+    pair = [member(name, tier=Tier.DISK) for name in "ab"]
+    with several(*pair, policy={"sleep_mode": True, "model_path": "/no/such/folder"}) as front:
+        for name in "ababa":
+            assert front.chat(name).status_code == 200
+        told = front.member("b")
+        assert told["state"] == "stopped"
+        assert "did not wake" in told["no_release"]
+        assert front.log("b").count("/release_memory_occupation") == 1
+        assert front.violations() == ""
+
+
 def test_a_release_that_frees_nothing_ends_in_a_stop_and_says_why() -> None:
     pair = [member(name, tier=Tier.CPU) for name in "ab"]
     nothing = {"a": {"STANDIN_FREES_NOTHING": "1"}}
