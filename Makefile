@@ -70,7 +70,7 @@ endif
 format: install ## ruff format
 	@.venv/bin/ruff format .
 
-soak: install haproxy engine ## what is too long for `make test`: vLLM's own parser beside ours, 10,000 strange requests, 1,000 streams, 500 slow readers, probes of a server that is tortured, ten rounds of chaos (CHAOS_SEED=...), 10,000 operations on the switcher (SWITCHER_SEED=...), three real engines in two places
+soak: install haproxy engine ## what is too long for `make test`: vLLM's own parser beside ours, 10,000 strange requests, 1,000 streams, 500 slow readers, probes of a server that is tortured, ten rounds of chaos (CHAOS_SEED=...), 10,000 operations on the switcher (SWITCHER_SEED=...), three real engines in two places, starts that fail late
 	@.venv/bin/pytest -m soak
 
 docs: install ## docs/, the README's table and its picture of a check, from the tables and the accepted differences

@@ -1,5 +1,6 @@
 """Property tests draw the same examples in every run; HYPOTHESIS_PROFILE=explore draws new ones. Of two processes that
-share the tests (`make test`) each takes whole files, and one all that need the real engine, which starts once.
+share the tests (`make test`) each takes whole files. All that shares the real engine, which starts once, is as one file,
+and all that starts engines of its own is another: there are never more than two.
 """
 
 from __future__ import annotations
@@ -20,15 +21,23 @@ assert callable(providers._get_local_constants)
 providers._get_local_constants = lambda: providers._local_constants
 
 
-# Of those that need the real engine, which is too large for two.
 ENGINES = ("tests/engine/", "tests/rl/")
+OWN_ENGINES = (
+    "tests/rl/",
+    *(
+        f"tests/engine/test_{name}.py"
+        for name in ("adapters", "diagnosis", "every_flag", "metrics_flags", "turns", "weights")
+    ),
+)
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of its types
     """Our own scheduler: groups by marks (`--dist loadgroup`) do nothing with pytest 9.2 and pytest-xdist 3.8."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/engine" if nodeid.startswith(ENGINES) else nodeid.partition("::")[0]
+        if nodeid.startswith(OWN_ENGINES):
+            return "engines of their own"
+        return "the engine" if nodeid.startswith(ENGINES) else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)

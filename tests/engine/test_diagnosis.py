@@ -47,7 +47,7 @@ def started(words: Sequence[str], env: Mapping[str, str] | None = None) -> tuple
         (["--model-path", "/no/such/folder"], {}, "model not found"),
         (["--model-path", "no/such-model"], {"HF_HUB_OFFLINE": "1"}, "model not in the cache"),
         (["--model-path", str(MODEL), "--context-length", "999999"], {}, "context too long"),
-        (["--model-path", str(MODEL), "--quantization", "awq"], {}, "quantization"),
+        pytest.param(["--model-path", str(MODEL), "--quantization", "awq"], {}, "quantization", marks=pytest.mark.soak),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -62,8 +62,9 @@ def test_a_start_that_cannot_succeed_is_understood(words: list[str], env: dict[s
     ("without", "architecture", "name"),
     [
         ("config.json", None, "no whole model"),
-        ("model.safetensors", None, "no whole model"),
-        ("", "NoSuchForCausalLM", "unknown architecture"),
+        # SGLang takes half a minute to end of these.
+        pytest.param("model.safetensors", None, "no whole model", marks=pytest.mark.soak),
+        pytest.param("", "NoSuchForCausalLM", "unknown architecture", marks=pytest.mark.soak),
     ],
 )
 def test_a_folder_that_is_no_model_is_understood(

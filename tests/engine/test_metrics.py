@@ -216,7 +216,7 @@ def test_http_is_counted_by_route_and_class_of_status(moved: tuple[Load, Page, P
 
 
 def test_running_waiting_and_the_cache_move_under_load_and_come_to_rest(sglang: Server) -> None:
-    body = {"model": NAME, "messages": HELLO, "max_tokens": 200, "ignore_eos": True, "stream": True}
+    body = {"model": NAME, "messages": HELLO, "max_tokens": 60, "ignore_eos": True, "stream": True}
     running, waiting, usage = 0.0, 0.0, 0.0
 
     def ask() -> int:
