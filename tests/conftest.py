@@ -1,6 +1,6 @@
 """Property tests draw the same examples in every run; HYPOTHESIS_PROFILE=explore draws new ones. Of two processes that
-share the tests (`make test`) each takes whole files. All that shares the real engine, which starts once, is as one file,
-and all that starts engines of its own is another: there are never more than two.
+share the tests (`make test`) each takes whole files. All that shares the real engine, which starts once, is as one
+file, and all that starts engines of its own is another: there are never more than two.
 """
 
 from __future__ import annotations
@@ -22,13 +22,8 @@ providers._get_local_constants = lambda: providers._local_constants
 
 
 ENGINES = ("tests/engine/", "tests/rl/")
-OWN_ENGINES = (
-    "tests/rl/",
-    *(
-        f"tests/engine/test_{name}.py"
-        for name in ("adapters", "diagnosis", "every_flag", "metrics_flags", "turns", "weights")
-    ),
-)
+_OWN = ("adapters", "diagnosis", "every_flag", "metrics_flags", "turns", "weights")
+OWN_ENGINES = ("tests/rl/", *(f"tests/engine/test_{name}.py" for name in _OWN))
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of its types
