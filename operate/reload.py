@@ -14,6 +14,7 @@ from typing import Any
 import render_config
 from operate import control, inside, run_dir, supervisord
 from operate.act import DONE, NOT_DONE, failed
+from operate.replaced import Replaced
 from operate.screen import plain
 from operate.status import WRONG, add_run_dir
 from shims import caches, checks
@@ -26,6 +27,7 @@ their running requests have ended; the others go on. The front door keeps its se
 SECONDS = 30.0
 # For what is gone and idle to stop; what still serves is removed at the next reload.
 REMOVAL_SECONDS = 10.0
+NOT_KNOWN = "whether it read the models again is not known; a restart of it reads the new ones: reload again"
 DOOR = "The front door would be another now: that takes a restart."
 
 
@@ -44,25 +46,31 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
         return failed(str(error), WRONG)
     if why := run_dir.trouble(folder):
         return failed(why, NOT_DONE)
+    replaced = Replaced(folder)
     try:
         pid, running = supervisord.programs(folder)
         chosen = reload.plan(folder, _environment(pid), [program["name"] for program in running])
         checks.check_engines(chosen)
         for engine in chosen.engines:
             caches.make(engine.env, chosen.facts.places)
+        replaced.keep([*render_config.render(chosen), *(file.name for file in chosen.files)])
         same_door = render_config.write_models(chosen, folder)
         # First: what is new to it starts nothing by itself, and none of its programs becomes another one, so that the
         # switcher finds whatever it asks for, by the old file and by the new one.
         removed = supervisord.reread(folder)
         answer = control.ask(folder, "POST", "/reload", SECONDS)
     except (ShimError, supervisord.Silent, OSError) as error:
-        return failed(f"{error}: nothing was read again", NOT_DONE)
+        return _put_back(f"{error}: nothing was read again", replaced)
     except control.Silent as silence:
-        return failed(
-            f"{inside.silence(folder, str(silence))}: whether it read the models again is not known", NOT_DONE
-        )
+        why = inside.silence(folder, str(silence))
+        if not silence.sent:
+            return _put_back(f"{why}: nothing was read again", replaced)
+        # It may be reading them at this moment.
+        replaced.forget()
+        return failed(f"{why}: {NOT_KNOWN}", NOT_DONE)
     if not answer.get("done"):
-        return failed(str(answer.get("said")), NOT_DONE)
+        return _put_back(str(answer.get("said")), replaced)
+    replaced.forget()
     left = _remove(folder, removed)
     print(plain(str(answer.get("said"))))
     if left:
@@ -70,6 +78,11 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
     if not same_door:
         print(DOOR)
     return DONE
+
+
+def _put_back(why: str, replaced: Replaced) -> int:
+    wrong = replaced.put_back()
+    return failed(f"{why.rstrip('.')}; {wrong}" if wrong else why, NOT_DONE)
 
 
 def _environment(pid: int) -> dict[str, str]:

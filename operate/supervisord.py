@@ -29,6 +29,10 @@ class Silent(Exception):
     """The message says why nothing is known."""
 
 
+class Denied(Silent):
+    """It has answered: it has no such program, or cannot start it."""
+
+
 class Ending(Silent):
     """It shuts down or starts anew: it tells nothing and obeys nobody any more."""
 
@@ -85,7 +89,7 @@ def _asked(folder: Path, question: Callable[[Any], T]) -> T:
     except xmlrpc.client.Fault as fault:
         if fault.faultCode == SHUTDOWN_STATE:
             raise Ending("supervisord is shutting down") from fault
-        raise Silent(f"supervisord refuses: {fault.faultString}") from fault
+        raise Denied(f"supervisord refuses: {fault.faultString}") from fault
     except (
         OSError,
         http.client.HTTPException,

@@ -14,7 +14,7 @@ def has_room(member: Member, others: Iterable[Member], mux: Mux) -> bool:
         return False
     if not member.devices:
         on_host = [member, *(other for other in others if not other.devices)]
-        return len(on_host) <= max(1, mux.slots) or _one_group(on_host)
+        return _places(on_host) <= max(1, mux.slots)
     return all(_fit_on(device, [member, *(o for o in others if device in o.devices)], mux) for device in member.devices)
 
 
@@ -40,6 +40,12 @@ def _fit_on(device: int, members: list[Member], mux: Mux) -> bool:
     total = mux.device_memory.get(device)
     # Of a device that tells nothing of its memory, any member may need all.
     return total is not None and sum(member.memory_gib or total for member in members) <= total
+
+
+def _places(members: list[Member]) -> int:
+    """Of the host's slots: a group takes one for all of its members."""
+    groups = {member.group for member in members if member.group}
+    return len(groups) + sum(not member.group for member in members)
 
 
 def _one_group(members: list[Member]) -> bool:

@@ -13,6 +13,8 @@ GIB = 1 << 30
 MIB_A_GIB = 1024
 # HIP reads its own first, and torch's ROCm build both: different ones would be two opinions.
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+# Its own order is the fastest first, nvidia-smi's is by the bus: different GPUs would have two numbers each.
+ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 NVIDIA = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
 PATIENCE_SECONDS = 20
 
@@ -30,13 +32,15 @@ def memory(machine: Path = Path("/")) -> tuple[float, ...]:
     return tuple(found) or _of_nvidia(machine)
 
 
-def of_process(devices: Sequence[int] | None, architecture: str) -> dict[str, str]:
-    """What a process is told, so that it sees these alone; None: all of them."""
+def of_process(devices: Sequence[int] | None, architecture: str, env: Mapping[str, str]) -> dict[str, str]:
+    """What a process is told, so that it sees these alone; None: all of them. `env` is its own before that."""
     if devices is None:
         return {}
     listed = ",".join(map(str, devices))
-    names = VARIABLES if architecture.startswith("gfx") else VARIABLES[:1]
-    return dict.fromkeys(names, listed)
+    if architecture.startswith("gfx"):
+        return dict.fromkeys(VARIABLES, listed)
+    order = {name: value for name, value in ORDER.items() if devices and not env.get(name)}
+    return {VARIABLES[0]: listed, **order}
 
 
 def visible(env: Mapping[str, str]) -> tuple[int, ...] | None:

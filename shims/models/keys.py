@@ -69,7 +69,7 @@ TOP: tuple[Key, ...] = (
     Key("common", kinds.WORDS, "flags of `vllm serve` that stand before each model's own", ()),
     Key("default_after", kinds.SECONDS, "idle for so long, and the default comes back; 0: it does not", 60),
     Key("device_memory_gib", kinds.MEMORIES, "how much memory a device has; without it what the driver says"),
-    Key("slots", kinds.NUMBER, "how many models without `devices` may be awake at once", 1),
+    Key("slots", kinds.NUMBER, "how many models without `devices` may be awake at once; a group counts as one", 1),
     Key("host_memory_gib", kinds.GIB, "for the models asleep in tier cpu together; without it nobody counts"),
     Key("queue", kinds.NUMBER, "requests that may wait, of all models together; one more is a 503", 1024),
     Key("request", kinds.SECONDS, "a request that has waited so long is answered 503", 600),

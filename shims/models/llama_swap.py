@@ -65,9 +65,7 @@ def read(root: Node, env: Mapping[str, str]) -> Asked:
         )
     if not entries:
         raise root.wrong("no models: `models:` is empty")
-    # Beside what is never put away there is room for one more, as llama-swap starts it.
-    slots = 1 + len(groups.kept) if groups.kept else None
-    return Asked(tuple(entries), slots=slots, files=(root.file,), notes=tuple(notes))
+    return Asked(tuple(entries), slots=groups.slots, files=(root.file,), notes=tuple(notes))
 
 
 def _entry(

@@ -18,6 +18,12 @@ class Groups:
     together: dict[str, str] = field(default_factory=dict)  # a model to its group, where all of it fits at once
     kept: set[str] = field(default_factory=set)
 
+    @property
+    def slots(self) -> int | None:
+        """Beside what is never put away there is room for one more, as llama-swap starts it. A group takes one."""
+        alone = self.kept - self.together.keys()
+        return 1 + len(alone) + len({self.together[name] for name in self.kept - alone}) if self.kept else None
+
 
 def preloaded(root: Node, models: Node) -> set[str]:
     found = root.get("hooks")

@@ -79,7 +79,7 @@ def environment(entry: Entry, env: Mapping[str, str]) -> dict[str, str]:
 def build(one: Read, models: Models, found: Facts, slug: str, port: int, device_memory: Mapping[int, float]) -> Built:
     """Raises ShimError, which names the line."""
     entry, env = one.entry, environment(one.entry, models.env)
-    seen = gpus.of_process(entry.devices, found.places.architecture)
+    seen = gpus.of_process(entry.devices, found.places.architecture, env)
     if entry.cmd is not None:
         argv = tuple(word.replace("${PORT}", str(port)) for word in entry.cmd)
         engine = Engine(f"model-{slug}", port, argv, {**entry.env, **seen}, NOT_FOR_THE_ENGINE, stop_as_group=True)

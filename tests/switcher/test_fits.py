@@ -13,6 +13,7 @@ HALF = [member(name, memory_gib=40.0) for name in "ab"]
 MORE = member("c", memory_gib=41.0)
 GROUP = [member(name, group="g") for name in "ab"]
 HOST = [member(name, devices=()) for name in "abc"]
+HOST_GROUPS = [[member(f"{group}-{name}", devices=(), group=group) for name in "ab"] for group in "ghi"]
 TWO = member("d", devices=(0, 1), memory_gib=40.0)
 ANYWHERE = member("e", devices=(), anywhere=True)
 
@@ -39,6 +40,10 @@ ANYWHERE = member("e", devices=(), anywhere=True)
         ([ANYWHERE, HOST[0]], True),
         ([ANYWHERE, *HOST[:2]], False),
         ([ANYWHERE, member("f", devices=(), anywhere=True)], True),
+        ([*HOST_GROUPS[0], HOST[0]], True),  # of two slots
+        ([*HOST_GROUPS[0], *HOST[:2]], False),
+        ([*HOST_GROUPS[0], *HOST_GROUPS[1]], True),
+        ([*HOST_GROUPS[0], *HOST_GROUPS[1], *HOST_GROUPS[2]], False),
         ([member("e", devices=(), anywhere=True, group="g"), *GROUP], True),
         ([member("e", devices=(), anywhere=True, group="g"), *GROUP, OTHER], False),
     ],

@@ -105,7 +105,7 @@ def test_another_server_runs_as_it_is(several: Several) -> None:
     plan = several("models:\n  - cmd: bin/llama --port ${PORT}\n    name: l\n    health: /ok\n    devices: [1]\n")
     [engine] = plan.engines
     assert (engine.name, engine.argv) == ("model-l", ("bin/llama", "--port", "8001"))
-    assert engine.env == {"CUDA_VISIBLE_DEVICES": "1"}
+    assert engine.env == {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     assert (member(plan, "l").kind, member(plan, "l").health) == ("other", "/ok")
 
 

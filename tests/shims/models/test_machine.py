@@ -9,6 +9,7 @@ import pytest
 
 from shims.exceptions import ShimError
 from shims.models import gpus
+from shims.places import Places
 from tests.shims.models.conftest import Several, member
 
 GIB = 1 << 30
@@ -61,6 +62,28 @@ def test_a_model_without_devices_may_be_on_any_and_one_with_an_empty_list_sees_n
     [warning] = [line for line in plan.warnings if "`devices: []`" in line]
     assert warning.startswith("a: ")
     assert not any("`devices: []`" in line for line in several("models: [{serve: a}, {serve: b}]").warnings)
+
+
+@pytest.mark.parametrize(
+    ("env", "own", "order"),
+    [
+        ({}, "", "PCI_BUS_ID"),
+        ({"CUDA_DEVICE_ORDER": "FASTEST_FIRST"}, "", None),
+        ({}, "FASTEST_FIRST", "FASTEST_FIRST"),
+    ],
+    ids=["by the bus", "the container says", "the model says"],
+)
+def test_devices_are_numbered_for_cuda_as_nvidia_smi_numbers_them(
+    env: dict[str, str], own: str, order: str | None, several: Several
+) -> None:
+    said = f", env: {{CUDA_DEVICE_ORDER: {own}}}" if own else ""
+    text = f"models:\n  - {{serve: a, devices: 1{said}}}\n  - {{cmd: 'b ${{PORT}}', name: b, devices: 1{said}}}\n"
+    engines = several(text, env=env).engines
+    assert [engine.env.get("CUDA_DEVICE_ORDER") for engine in engines] == [order, order]
+    without = several("models: [{serve: a}, {serve: b, devices: []}]").engines
+    assert not any("CUDA_DEVICE_ORDER" in engine.env for engine in without)
+    amd = several(text, env=env, places=Places(architecture="gfx942")).engines
+    assert [engine.env.get("CUDA_DEVICE_ORDER") for engine in amd] == [own or None] * 2
 
 
 WIDE = "models:\n  - serve: a %s\n    devices: %s\n"

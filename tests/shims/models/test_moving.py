@@ -10,6 +10,7 @@ from shims import start
 from shims.exceptions import ShimError
 from shims.facts import Facts
 from shims.plan import Plan
+from switcher.fits import fit
 from tests.shims.models.conftest import Several, member
 
 SCRIPT = """#!/bin/bash
@@ -128,6 +129,32 @@ def test_what_llama_swap_says_of_a_model_is_kept(several: Several) -> None:
     assert docker.concurrency == 4
     assert (llama.health, llama.preload, llama.pin, llama.group) == ("/ready", True, True, "both")
     assert (qwen.group, qwen.preload) == ("both", False)
+
+
+GROUPS = "models: {%s}\ngroups:\n%s"
+
+
+@pytest.mark.parametrize(
+    ("groups", "together", "apart"),
+    [
+        ("  k: {persistent: true, members: [p]}\n  g: {swap: false, members: [a, b]}\n", "pab", "pac"),
+        ("  k: {persistent: true, swap: false, members: [p, q]}\n", "pqa", "pqab"),
+        (
+            "  k: {persistent: true, members: [p]}\n  a: {persistent: true, swap: false, members: [q, r]}\n",
+            "pqra",
+            "pqrab",
+        ),
+    ],
+    ids=["beside a kept one", "kept together", "both"],
+)
+def test_a_group_of_llama_swaps_that_does_not_swap_is_one_beside_what_is_kept(
+    groups: str, together: str, apart: str, several: Several
+) -> None:
+    mux = several(GROUPS % (", ".join(f"{name}: {{cmd: 'x ${{PORT}}'}}" for name in "pqrabc"), groups)).mux
+    assert mux is not None
+    by_name = {member.name: member for member in mux.members}
+    assert fit([by_name[name] for name in together], mux)
+    assert not fit([by_name[name] for name in apart], mux)
 
 
 def test_what_llama_swap_has_and_we_have_not_is_named(several: Several) -> None:
