@@ -6,7 +6,8 @@ from typing import Protocol
 
 
 class Driver(Protocol):
-    """One step of a member runs at a time; a step that takes longer than the member's limit is cancelled.
+    """One step of a member runs at a time; a step that takes longer than the member's limit is cancelled,
+    as is a start that is not wanted any more. Once it has ended nothing of it follows.
 
     Start, stop and sleep raise Ending where the whole server ends: there are no more switches then.
     """

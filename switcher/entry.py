@@ -14,7 +14,7 @@ from switcher.exceptions import Unavailable
 from switcher.schedule import Away
 from switcher.series import Series
 from switcher.spec import Member, Tier
-from switcher.states import TRANSITIONS, IllegalTransition, State
+from switcher.states import GONE, IN_USE, TRANSITIONS, IllegalTransition, State
 from switcher.steps import Outcome, Walk
 from switcher.tickets import Clock, Line
 from switcher.timeline import Timeline
@@ -85,6 +85,11 @@ class Entry:
     def name(self) -> str:
         return self.member.name
 
+    @property
+    def busy(self) -> str:
+        """Why it must not be put away now; a step of ours pauses it as well."""
+        return (self.driver.busy_reason() or "") if self.state in IN_USE else ""
+
     def seen(self) -> Seen:
         leaving = self.removed or self.next is not None
         return Seen(
@@ -98,7 +103,7 @@ class Entry:
             left=self.left,
             round_trip=self._round_trip(),
             used=self.line.used,
-            busy=self.driver.busy_reason() or "",
+            busy=self.busy,
             want=self.want,
             order=Tier.STOPPED if leaving else self.order.tier if self.order else None,
             yields=bool(self.away and self.away.successor) and self.ended is None and not leaving and not self.order,
@@ -111,6 +116,8 @@ class Entry:
         log.info("%s: %s -> %s (%s; after %.1f s)", self.name, before, state, why, now - self.since)
         self._timeline.add(self.name, before, state, why, now - self.since)
         self.state, self.since = state, now
+        if state in GONE:
+            self.line.forget()
         self._stirred()
 
     def replace(self) -> None:
@@ -147,9 +154,11 @@ class Entry:
             seconds = {"drain": self._clock() - self.since}
             self.series.stepped(seconds | ({"abort": self._clock() - self.ended} if self.ended is not None else {}))
         self._stop_ending()
-        self.left, self.asleep_in = self._clock(), tier
+        self.asleep_in, start = tier, self._job if self.state is State.STARTING else None
+        if start is None:
+            self.left = self._clock()
         self.become(State.SLEEPING, why)
-        self._run(self._walk().put_away(tier))
+        self._run(self._walk().give_up(start) if start else self._walk().put_away(tier))
 
     def stay(self, why: str) -> None:
         self._stop_ending()

@@ -16,7 +16,7 @@ def put_away(entry: Entry, tier: Tier) -> Order | None:
     entry.want = None
     if entry.state is State.STOPPED or (entry.state is State.ASLEEP and tier is not Tier.STOPPED):
         return None
-    if busy := entry.driver.busy_reason():
+    if busy := entry.busy:
         raise Unavailable(409, f"{entry.name} cannot be put away now: {busy}.")
     if entry.state is State.BACKOFF:
         # It may be tried again at once: somebody looks after it.

@@ -10,7 +10,7 @@ from switcher.entry import Entry
 from switcher.exceptions import Unavailable
 from switcher.fits import has_room
 from switcher.spec import Member, Mux, Tier
-from switcher.states import State
+from switcher.states import GONE, State
 from switcher.tickets import Clock
 from switcher.timeline import Timeline
 from switcher.view import Want
@@ -18,8 +18,6 @@ from switcher.view import Want
 # What a running process cannot change: a member that differs in these is stopped, and started as the other one.
 PROCESS = ("program", "port", "kind", "command", "devices", "tier", "health", "policy", "ready_file", "engine_log")
 assert {f.name for f in fields(Member)} >= set(PROCESS)
-
-AT_REST = frozenset({State.STOPPED, State.BACKOFF})
 
 
 class Roster:
@@ -41,9 +39,12 @@ class Roster:
         except KeyError:
             raise Unavailable(404, f"The model `{name}` does not exist.") from None
 
-    def take(self, mux: Mux, drivers: Mapping[str, Driver]) -> None:
-        """Limits hold at once; another process takes the place of the old one when that has stopped."""
-        self.mux = mux
+    def take(self, mux: Mux, drivers: Mapping[str, Driver]) -> set[str]:
+        """Limits hold at once; another process takes the place of the old one when that has stopped.
+
+        The names of those that are new or another process.
+        """
+        self.mux, fresh = mux, set[str]()
         kept = {member.name for member in mux.members}
         for entry in self.entries.values():
             if entry.name not in kept:
@@ -51,10 +52,14 @@ class Roster:
         for member in mux.members:
             if member.name not in self.entries:
                 self._add(member, drivers[member.name])
+                fresh.add(member.name)
                 continue
             entry = self.entries[member.name]
             if any(getattr(entry.member, name) != getattr(member, name) for name in PROCESS):
                 entry.removed, entry.next = False, (member, drivers[member.name])
+                fresh.add(member.name)
+                if member.pin and entry.state is State.AWAKE:
+                    entry.want = Want.RETURN
             else:
                 entry.removed, entry.next, entry.member = False, None, member
                 entry.line.concurrency = member.concurrency
@@ -62,11 +67,12 @@ class Roster:
         self.names = {name: self.entries[member.name] for member in mux.members for name in member.names}
         self.settle()
         self._stirred()
+        return fresh
 
     def settle(self) -> None:
         """Who has stopped makes place for what a reload put there."""
         for name, entry in list(self.entries.items()):
-            if entry.state not in AT_REST:
+            if entry.state not in GONE:
                 continue
             if entry.removed:
                 entry.end_order()

@@ -11,6 +11,9 @@ from switcher.spec import Member, Tier
 from switcher.states import HOLDING, LEAVING, RESTING, State
 from switcher.view import NEVER, Seen, View, Want
 
+# They serve nobody: they are stopped without a drain.
+AT_ONCE = frozenset({State.ASLEEP, State.STARTING})
+
 
 @dataclass(frozen=True, slots=True)
 class Away:
@@ -66,7 +69,7 @@ class _Turn:
     def _put_away_for_itself(self, seen: Seen) -> None:
         """By order, or idle for its ttl."""
         now, ttl = self._view.now, seen.member.ttl_seconds
-        if seen.order and (seen.state is State.AWAKE or (seen.state is State.ASLEEP and seen.order is Tier.STOPPED)):
+        if seen.order and (seen.state is State.AWAKE or (seen.order is Tier.STOPPED and seen.state in AT_ONCE)):
             self._leave(seen, Away(seen.name, seen.order, "by order"))
         elif seen.state is State.AWAKE and ttl and seen.idle and not seen.busy:
             if now >= seen.idle_since + ttl:

@@ -63,7 +63,7 @@ def _member(entry: Entry, now: float) -> MemberNow:
         max(0.0, now - entry.line.oldest) if len(entry.line) else 0.0,
         entry.coming,
         entry.blocked,
-        entry.driver.busy_reason() or "",
+        entry.busy,
         entry.error,
         max(0.0, entry.backoff.until - now) if is_off else 0.0,
         entry.removed,

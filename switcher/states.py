@@ -19,6 +19,10 @@ class State(enum.StrEnum):
 # From the first moment of a start until it is proven gone.
 HOLDING = frozenset({State.STARTING, State.AWAKE, State.DRAINING, State.SLEEPING, State.WAKING})
 LEAVING = frozenset({State.DRAINING, State.SLEEPING})
+# No process is left of it.
+GONE = frozenset({State.STOPPED, State.BACKOFF})
+# It takes requests, or ends its last: only there is a pause somebody else's, and not of a step of ours.
+IN_USE = frozenset({State.AWAKE, State.DRAINING})
 # Its process should run: if it does not, it has died. (While a step runs, the step tells.)
 RUNNING = frozenset({State.AWAKE, State.DRAINING, State.ASLEEP})
 # Where a wake or a start begins.
@@ -26,7 +30,8 @@ RESTING = frozenset({State.STOPPED, State.ASLEEP})
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.STOPPED: frozenset({State.STARTING}),
-    State.STARTING: frozenset({State.AWAKE, State.BACKOFF}),
+    # Sleeping: its start is not wanted any more.
+    State.STARTING: frozenset({State.AWAKE, State.BACKOFF, State.SLEEPING}),
     State.AWAKE: frozenset({State.DRAINING, State.SLEEPING}),
     State.DRAINING: frozenset({State.AWAKE, State.SLEEPING}),
     # Awake again: the whole server ends, and nobody was there to put it away.

@@ -81,6 +81,15 @@ class Walk:
             return self._came_to(State.AWAKE)
         return self._came_to(State.STOPPED, "sleep" if cause else "", cause)
 
+    async def give_up(self, start: asyncio.Task[Outcome]) -> Outcome:
+        """STOPPED; its start ends before its stop begins, and leaves nothing behind that comes after it."""
+        start.cancel()
+        await asyncio.wait([start])
+        await self._until_gone()
+        if self._ending:
+            return self._came_to(State.BACKOFF, "start", "it was given up before it was ready")
+        return self._came_to(State.STOPPED)
+
     async def bury(self, then: State, cause: str) -> Outcome:
         """Its process has ended by itself; what it left of itself on the devices must go too."""
         await self._until_gone()

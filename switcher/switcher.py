@@ -44,7 +44,7 @@ class Switcher:
         self._roster.take(mux, drivers)
 
     async def run(self) -> None:
-        self._turns.preload(self._roster.preloads())
+        self._turns.preload(self._roster.entries)
         try:
             while True:
                 self._event.clear()
@@ -126,7 +126,7 @@ class Switcher:
 
     async def reload(self, mux: Mux, drivers: Mapping[str, Driver]) -> None:
         """Of a member whose process stays the same the new driver is not used."""
-        self._roster.take(mux, drivers)
+        self._turns.preload(self._roster.take(mux, drivers))
 
     def end_switching(self) -> None:
         """For good, as the whole server ends: who is awake serves on, who waits for another is told at once."""

@@ -20,17 +20,18 @@ class Lease:
     `driver` is the one of the very process: after a reload there may be two of one name.
     """
 
-    __slots__ = ("_line", "driver", "name")
+    __slots__ = ("_generation", "_line", "driver", "name")
 
     def __init__(self, line: "Line", driver: Driver) -> None:
         self.name = line.name
         self.driver = driver
+        self._generation = line.generation
         self._line: Line | None = line
 
     def release(self) -> None:
         if self._line is not None:
             line, self._line = self._line, None
-            line.released()
+            line.released(self._generation)
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +109,7 @@ class Line:
         "_waiting",
         "concurrency",
         "driver",
+        "generation",
         "idle_since",
         "in_flight",
         "is_open",
@@ -120,6 +122,7 @@ class Line:
         self.name = name
         self.driver = driver
         self.concurrency = 0
+        self.generation = 0  # of its process
         self.in_flight = 0
         self.is_open = False  # set by the one who owns the state
         self.used = False  # since it was opened
@@ -186,7 +189,13 @@ class Line:
         if self._waiting.pop(ticket, self) is None:
             self._stirred()
 
-    def released(self) -> None:
+    def forget(self) -> None:
+        """The process is gone, and with it whom it served: a client that does not read may keep his lease for long."""
+        self.generation, self.in_flight = self.generation + 1, 0
+
+    def released(self, generation: int) -> None:
+        if generation != self.generation:
+            return
         self.in_flight -= 1
         self.admit()
         if not self.in_flight:

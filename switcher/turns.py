@@ -10,7 +10,7 @@ from switcher.entry import Entry
 from switcher.exceptions import RETRY_SECONDS, Unavailable
 from switcher.fits import meet
 from switcher.roster import Roster
-from switcher.schedule import decide
+from switcher.schedule import AT_ONCE, decide
 from switcher.spec import Tier
 from switcher.states import RESTING, RUNNING, State
 from switcher.steps import ABORT_SECONDS, Outcome
@@ -30,7 +30,9 @@ class Turns:
         self._preloads: list[str] = []
 
     def preload(self, names: Iterable[str]) -> None:
-        self._preloads = list(names)
+        """Those of them that are to be, beside those that have not had their turn."""
+        asked = {*names, *self._preloads}
+        self._preloads = [name for name in self._roster.preloads() if name in asked]
 
     def look(self, now: float) -> float:
         roster = self._roster
@@ -101,7 +103,7 @@ class Turns:
             entries[name].stay("nobody needs its place any more")
         for away in decision.away:
             entries[away.name].leave(away)
-            if entries[away.name].state is State.ASLEEP:
+            if entries[away.name].state in AT_ONCE:
                 entries[away.name].go(Tier.STOPPED, away.why)
         for name in decision.wake:
             entries[name].wake()
@@ -115,16 +117,20 @@ class Turns:
         """One after another; one that cannot come now does not hold up the next."""
         entries = self._roster.entries
         under_way = any(entry.want is Want.PRELOAD and not entry.blocked for entry in entries.values())
-        while self._preloads and not under_way:
-            entry = entries.get(self._preloads.pop(0))
-            if entry is not None and entry.state in RESTING:
+        for name in list(self._preloads):
+            entry = entries[name]
+            # Of a changed one the old process is not what is to be preloaded.
+            if under_way or entry.next is not None:
+                continue
+            self._preloads.remove(name)
+            if entry.state in RESTING:
                 entry.want, under_way = Want.PRELOAD, True
 
     def _drain(self, entry: Entry, now: float) -> float:
         """One that takes no more requests: gone when it is idle, or when it had its time."""
         away, reloading = entry.away, entry.removed or entry.next is not None
         assert away is not None
-        if (busy := entry.driver.busy_reason()) and not reloading:
+        if (busy := entry.busy) and not reloading:
             if entry.order:
                 entry.order.refuse(Unavailable(409, f"{entry.name} cannot be put away now: {busy}."))
                 entry.order = None

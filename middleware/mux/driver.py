@@ -37,8 +37,17 @@ class SglangDriver:
         """Ready is by the word of its own watcher: SGLang's /health makes a token. Another one is asked for here."""
         self._over()
         await self._programs.start(self._member.program)
-        await ready(self._programs, self._member.program, self._is_ready)
-        await self._obeyed(self._sleeping.prove())
+        for is_last in (False, True):
+            await ready(self._programs, self._member.program, self._is_ready)
+            try:
+                await self._obeyed(self._sleeping.prove())
+            except DriverError:
+                if is_last:
+                    raise
+                # The watcher's word may have been of the process before this one.
+                self._over()
+            else:
+                return
 
     async def stop(self) -> None:
         await self._programs.stop(self._member.program)
@@ -56,10 +65,13 @@ class SglangDriver:
         """One that lives and does not come back is not put to sleep again: each switch would fail of the same."""
         try:
             await self._obeyed(self._woken())
-        except DriverError as failure:
+        except (DriverError, asyncio.CancelledError) as failure:
             if self.alive():
-                self._sleeping.saver.distrust(f"it was asleep and did not wake: {failure}")
+                why = str(failure) or "it had too little time"
+                self._sleeping.saver.distrust(f"it was asleep and did not wake: {why}")
             raise
+        if not await self._is_ready():
+            raise DriverError(f"it was asleep, and its engine is {self._engine.state.value}: {self._engine.why}")
 
     async def abort(self) -> None:
         """Its requests end here; SGLang hears of it as of clients that leave, and of what it holds besides."""

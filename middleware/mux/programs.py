@@ -58,7 +58,7 @@ class Programs:
 
     async def others(self, ours: Collection[str]) -> list[str]:
         """Models of an earlier specification, which a reload has left to serve to their end."""
-        await self._look()
+        await self._told()
         return [name for name in self._known if name.startswith(OF_MODELS) and name not in ours]
 
     def said(self, program: str) -> str:
@@ -69,14 +69,20 @@ class Programs:
 
     async def start(self, program: str) -> None:
         """Its process runs; whether it is ready is for others to find out. DriverError if it cannot be started."""
-        try:
-            await asyncio.to_thread(supervisord.start, self._folder, program)
-        except supervisord.Ending as ending:
-            self._ends()
-            raise Ending(f"{program} was not started: {ending}") from ending
-        except supervisord.Silent as silence:
-            raise DriverError(f"{program} was not started: {silence}") from silence
-        await self._look()
+        while True:
+            try:
+                await _answered(supervisord.start, self._folder, program)
+                break
+            except supervisord.Ending as ending:
+                self._ends()
+                raise Ending(f"{program} was not started: {ending}") from ending
+            except supervisord.Denied as denial:
+                raise DriverError(f"{program} was not started: {denial}") from denial
+            except supervisord.Silent as silence:
+                # Whether it does is not known, and to ask again is harmless.
+                log.warning("%s: not started yet: %s", program, silence)
+                await asyncio.sleep(INTERVAL_SECONDS)
+        await self._told()
 
     async def stop(self, program: str) -> None:
         """Ends when the process is gone and not before: supervisord sends TERM, and KILL when its time is over."""
@@ -107,6 +113,13 @@ class Programs:
         if self.is_ending:
             raise Ending(self._silent)
 
+    async def _told(self) -> None:
+        """Until it has answered: what it said before an order is not what came of it."""
+        await self._look()
+        while self._silent and not self.is_ending:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            await self._look()
+
     async def _look(self) -> None:
         async with self._looks:
             await self._ask()
@@ -124,3 +137,14 @@ class Programs:
             return
         self._silent = ""
         self._known = {one["name"]: one for one in told}
+
+
+async def _answered(order: Callable[[Path, str], None], folder: Path, program: str) -> None:
+    """Who is cancelled waits as well: an order must not arrive after the one that follows it."""
+    asked = asyncio.create_task(asyncio.to_thread(order, folder, program))
+    try:
+        await asyncio.shield(asked)
+    except asyncio.CancelledError:
+        await asyncio.wait([asked])
+        asked.exception()  # nobody need ask
+        raise

@@ -263,6 +263,22 @@ async def test_a_lease_released_twice_is_released_once() -> None:
 
 
 @story
+@pytest.mark.parametrize("ended", ["stopped", "died"])
+async def test_a_lease_of_a_process_that_is_gone_takes_no_place_at_the_next(ended: str) -> None:
+    async with scene(member("a", concurrency=1), B) as s:
+        stuck = await s.switcher.lease("a")  # a client that does not read
+        if ended == "died":
+            s.drivers["a"].die()
+            await rest(5)
+        assert await s.ask("b") == "answered"
+        assert s.switcher.snapshot()["a"].in_flight == 0
+        assert await s.ask("a") == "answered"
+        with await s.switcher.lease("a"):
+            stuck.release()
+            assert s.switcher.snapshot()["a"].in_flight == 1
+
+
+@story
 async def test_a_ticket_tells_its_place() -> None:
     async with scene(A) as s:
         tickets = [s.switcher.ticket("a") for _ in range(3)]
@@ -538,12 +554,60 @@ async def test_orders_load_sleep_and_unload() -> None:
 
 
 @story
-async def test_an_order_waits_for_the_running_and_a_starting_one_obeys_later() -> None:
+async def test_an_order_waits_for_the_running() -> None:
+    async with scene(A) as s:
+        asked = s.asking("a", 3)
+        await rest(4)
+        assert await s.switcher.unload("a") is State.STOPPED
+        assert await asked == "answered"
+
+
+@story
+async def test_an_order_to_sleep_is_obeyed_by_a_starting_one_later() -> None:
     async with scene(A) as s:
         asked = s.asking("a", 3)
         await rest(0.5)
-        assert await s.switcher.unload("a") is State.STOPPED
+        assert await s.switcher.put_to_sleep("a") is State.ASLEEP
         assert await asked == "answered"
+        assert s.drivers["a"].calls["start"] == 1
+
+
+@story
+async def test_an_unload_ends_a_start_and_who_waits_starts_it_once_more() -> None:
+    async with scene(A) as s:
+        s.drivers["a"].fail["start"] = ["hang"]
+        asked = s.asking("a")
+        await rest(10)
+        unloading = asyncio.create_task(s.switcher.unload("a"))
+        await rest(0.1)
+        assert s.state("a") is State.SLEEPING
+        assert await unloading is State.STOPPED
+        assert await asked == "answered"
+        assert s.drivers["a"].order == ["start", "stop", "start"]
+
+
+@story
+async def test_an_unload_of_a_starting_one_that_nobody_waits_for_leaves_it_stopped() -> None:
+    async with scene(member("a", preload=True)) as s:
+        s.drivers["a"].fail["start"] = ["hang"]
+        await rest(1)
+        assert await s.switcher.unload("a") is State.STOPPED
+        await rest(100)
+        assert s.drivers["a"].order == ["start", "stop"]
+        assert s.machine.resident == []
+
+
+@story
+async def test_an_ended_start_is_proven_gone_before_another_comes() -> None:
+    async with scene(A, B) as s:
+        s.drivers["a"].fail |= {"start": ["hang"], "stop": ["error", "error"]}
+        first = s.asking("a")
+        await rest(1)
+        other = s.asking("b")
+        first.cancel()
+        assert await s.switcher.unload("a") is State.STOPPED
+        assert s.drivers["a"].calls["stop"] == 3
+        assert await other == "answered"
 
 
 @story
@@ -555,6 +619,19 @@ async def test_an_order_is_refused_while_the_model_is_not_to_be_put_away() -> No
             await s.switcher.unload("a")
         assert refused.value.status == 409
         assert s.state("a") is State.AWAKE
+
+
+@story
+async def test_a_pause_of_the_switchs_own_refuses_no_order_and_is_not_told() -> None:
+    async with scene(A, B) as s:
+        await s.awake("a")
+        other = s.asking("b")
+        while s.state("a") is not State.SLEEPING:
+            await rest(0.05)
+        s.drivers["a"].busy = "it is paused"
+        assert s.switcher.snapshot()["a"].busy == ""
+        assert await s.switcher.unload("a") is State.STOPPED
+        assert await other == "answered"
 
 
 @story
@@ -596,7 +673,7 @@ async def test_an_order_to_one_whose_start_fails_does_not_end_its_backoff() -> N
         s.drivers["a"].fail["start"] = ["error"]
         asked = s.asking("a")
         await rest(1)
-        assert await s.switcher.unload("a") is State.BACKOFF
+        assert await s.switcher.put_to_sleep("a") is State.BACKOFF
         assert (await asked)[:3] == "503"
         assert s.state("a") is State.BACKOFF
 
@@ -608,45 +685,6 @@ async def test_the_hosts_memory_is_kept_for_as_many_as_fit() -> None:
         for name in "abc":
             await s.awake(name)
         assert [s.state(name) for name in "abc"] == [State.ASLEEP, State.STOPPED, State.AWAKE]
-
-
-@story
-async def test_a_reload_adds_removes_and_changes_without_dropping_a_request() -> None:
-    async with scene(A, B, member("d", devices=(1,))) as s:
-        await s.awake("d")
-        running = s.asking("d", 100)
-        await s.awake("a")
-        waiting = s.asking("b", 1)
-        changed = member("b", command="another")
-        added = member("c", devices=(2,))
-        drivers = {"a": s.drivers["a"], "b": s.driver(changed), "c": s.driver(added)}
-        mux = s.mux.__class__((A, changed, added), device_memory={0: 80.0, 2: 80.0})
-        s.drivers = {**s.drivers, **drivers}
-        await s.switcher.reload(mux, drivers)
-        assert (await s.ask("d"))[:3] == "404"
-        assert await s.ask("c") == "answered"
-        assert await waiting == "answered"
-        assert await running == "answered"
-        await rest(2)
-        assert {each.name for each in s.switcher.snapshot().members} == {"a", "b", "c"}
-
-
-@story
-async def test_a_changed_process_is_replaced_when_its_requests_have_ended() -> None:
-    async with scene(A) as s:
-        await s.awake("a")
-        old = s.drivers["a"]
-        running = s.asking("a", 50)
-        await rest(1)
-        changed = member("a", command="another")
-        new = s.driver(changed)
-        await s.switcher.reload(s.mux.__class__((changed,), device_memory={0: 80.0}), {"a": new})
-        await rest(40)
-        assert not running.done()
-        s.drivers["a"] = new
-        assert await running == "answered"
-        assert await s.ask("a") == "answered"
-        assert (old.calls["stop"], new.calls["start"]) == (1, 1)
 
 
 @story

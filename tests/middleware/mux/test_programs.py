@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from middleware.mux.programs import Programs
+from operate.supervisord import SECONDS
 from switcher.exceptions import Ending
 from tests.middleware.mux.several import CONFIG, PROGRAM
 from tests.middleware.serving import PATIENCE, ROOT, process_environment, wait_for
@@ -37,7 +38,7 @@ def supervisord() -> Iterator[Running]:
     with tempfile.TemporaryDirectory(prefix="mux") as name:  # short: a socket's path has 107 bytes
         folder = Path(name)
         text = CONFIG.format(folder=folder)
-        for program in ("awake", "stopped"):
+        for program in ("sglang-awake", "sglang-stopped"):
             command = DEAF.format(folder=folder)
             text += PROGRAM.format(name=program, command=command, root=ROOT, environment="", folder=folder)
         (folder / "supervisord.conf").write_text(text.replace("stopwaitsecs=10", "stopwaitsecs=600"))
@@ -56,7 +57,7 @@ def test_a_supervisord_that_shuts_down_starts_and_stops_nobody_and_says_so(super
     async def story() -> None:
         told = asyncio.Event()
         programs = Programs(supervisord.folder, told.set)
-        await programs.start("awake")
+        await programs.start("sglang-awake")
         await programs.heed()
         supervisord.process.send_signal(signal.SIGTERM)
         watching = asyncio.create_task(programs.watch())
@@ -66,13 +67,13 @@ def test_a_supervisord_that_shuts_down_starts_and_stops_nobody_and_says_so(super
         with pytest.raises(Ending, match="shutting down"):
             await programs.heed()
         with pytest.raises(Ending, match="stopped was not started: supervisord is shutting down"):
-            await programs.start("stopped")
+            await programs.start("sglang-stopped")
         with pytest.raises(Ending, match="awake was not stopped: supervisord is shutting down"):
-            await programs.stop("awake")
-        assert programs.runs("awake")
-        await programs.stop("stopped")
+            await programs.stop("sglang-awake")
+        assert programs.runs("sglang-awake")
+        await programs.stop("sglang-stopped")
         (supervisord.folder / "over").touch()
-        await asyncio.to_thread(wait_for, lambda: not programs.runs("awake"), "its end")
+        await asyncio.to_thread(wait_for, lambda: not programs.runs("sglang-awake"), "its end")
 
     asyncio.run(story())
 
@@ -98,7 +99,8 @@ def held(folder: Path) -> Iterator[tuple[Path, threading.Event, threading.Event]
                 if not kept.is_set() and b"<name>description</name>" in answer:
                     kept.set()
                     released.wait(PATIENCE)
-                self.request.sendall(answer)
+                with contextlib.suppress(BrokenPipeError):  # who waited for it has given up
+                    self.request.sendall(answer)
 
     with tempfile.TemporaryDirectory(prefix="way") as name:
         server = socketserver.ThreadingUnixStreamServer(f"{name}/supervisor.sock", Way)
@@ -118,11 +120,38 @@ def test_an_answer_from_before_a_start_is_not_taken_for_what_came_of_it(supervis
         programs = Programs(folder)
         before = asyncio.create_task(programs.heed())
         assert await asyncio.to_thread(kept.wait, PATIENCE)
-        starting = asyncio.create_task(programs.start("awake"))
+        starting = asyncio.create_task(programs.start("sglang-awake"))
         await asyncio.wait({starting}, timeout=0.5)
         released.set()
         await asyncio.gather(before, starting)
-        assert programs.runs("awake")
+        assert programs.runs("sglang-awake")
+
+    with held(supervisord.folder) as way:
+        asyncio.run(story(*way))
+
+
+def test_a_supervisord_that_is_slow_to_tell_has_started_it_all_the_same(supervisord: Running) -> None:
+    async def story(folder: Path, kept: threading.Event, released: threading.Event) -> None:
+        programs = Programs(folder)
+        starting = asyncio.create_task(programs.start("sglang-awake"))
+        assert await asyncio.to_thread(kept.wait, PATIENCE)
+        await asyncio.sleep(SECONDS + 0.5)
+        released.set()
+        await starting
+        assert programs.runs("sglang-awake")
+
+    with held(supervisord.folder) as way:
+        asyncio.run(story(*way))
+
+
+def test_who_was_left_running_is_found_by_a_supervisord_that_is_slow_to_tell(supervisord: Running) -> None:
+    async def story(folder: Path, kept: threading.Event, released: threading.Event) -> None:
+        await Programs(supervisord.folder).start("sglang-awake")
+        finding = asyncio.create_task(Programs(folder).others(["sglang-stopped"]))
+        assert await asyncio.to_thread(kept.wait, PATIENCE)
+        await asyncio.sleep(SECONDS + 0.5)
+        released.set()
+        assert await finding == ["sglang-awake"]
 
     with held(supervisord.folder) as way:
         asyncio.run(story(*way))

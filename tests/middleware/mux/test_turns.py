@@ -254,6 +254,30 @@ def test_one_whose_weights_cannot_be_read_again_is_started_anew_and_from_then_on
         assert front.violations() == ""
 
 
+def test_one_that_hangs_as_it_wakes_is_started_anew_and_from_then_on_stopped() -> None:
+    pair = [member("a", tier=Tier.CPU, switch_seconds=3.0), member("b", tier=Tier.CPU)]
+    hangs = {"a": {"STANDIN_RESUME_SECONDS": "100"}}
+    with several(*pair, policy={"sleep_mode": True, "weights_backup": True}, engine_env=hangs) as front:
+        assert [front.chat(name).status_code for name in "abab"] == [200] * 4
+        told = front.member("a")
+        assert (told["state"], front.member("b")["state"]) == ("stopped", "awake")
+        assert "did not wake: it had too little time" in told["no_release"]
+        assert front.violations() == ""
+
+
+def test_one_that_was_lost_in_its_sleep_is_started_anew(tmp_path: Path) -> None:
+    word = tmp_path / "ready"
+    pair = [member("a", tier=Tier.CPU, ready_file=str(word)), member("b", tier=Tier.CPU)]
+    with several(*pair, policy={"sleep_mode": True, "weights_backup": True}) as front:
+        assert [front.chat(name).status_code for name in "ab"] == [200] * 2
+        first = front.pid("a")
+        word.unlink()  # as supervision does when the process ends
+        wait_for(lambda: front.get("/upstream/a/health").status_code == 503, "it is taken for lost")
+        assert front.chat("a").status_code == 200
+        assert front.pid("a") not in (0, first)
+        assert front.violations() == ""
+
+
 def test_a_release_that_frees_nothing_ends_in_a_stop_and_says_why() -> None:
     pair = [member(name, tier=Tier.CPU) for name in "ab"]
     nothing = {"a": {"STANDIN_FREES_NOTHING": "1"}}
