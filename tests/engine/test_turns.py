@@ -14,7 +14,8 @@ from middleware.policy import Policy
 from switcher.spec import Tier
 from tests.engine.conftest import LAUNCH, MODEL
 from tests.middleware.mux.several import Several, member, several
-from tests.middleware.serving import free_port, middleware, process, wait_for
+from tests.middleware.serving import middleware, process, wait_for
+from tests.server import free_port
 
 pytestmark = pytest.mark.engine
 PATIENCE = 300.0
@@ -45,12 +46,15 @@ def all_are_answered(front: Several, names: str, slots: int) -> None:
     def ask(number: int) -> tuple[int, str]:
         body = ASKED | {"model": names[number % len(names)], "stream": number % 4 > 1}
         with httpx.Client(base_url=front.url, timeout=PATIENCE, trust_env=False) as client:
-            answer = client.post("/v1/chat/completions", json=body)
+            try:
+                answer = client.post("/v1/chat/completions", json=body)
+            except httpx.TimeoutException:
+                return 0, "no answer"
             return answer.status_code, answer.text
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, range(8)))
-    assert [status for status, _ in answers] == [200] * 8, answers
+    assert [status for status, _ in answers] == [200] * 8, (answers, *(front.log(name)[-3000:] for name in names))
     for number, (_, text) in enumerate(answers):
         if number % 4 > 1:
             assert text.endswith("data: [DONE]\n\n")

@@ -28,7 +28,8 @@ from middleware.policy import Policy
 from middleware.settings import Settings
 from operate.sockets import Transport
 from switcher.spec import Member, Mux
-from tests.middleware.serving import PATIENCE, ROOT, STAND_IN, Served, free_port, process_environment, wait_for
+from tests.middleware.serving import PATIENCE, ROOT, STAND_IN, Served, process_environment, wait_for
+from tests.server import free_port  # of a member that starts later: nobody's connection may take it meanwhile
 
 CONFIG = """\
 [supervisord]
