@@ -61,7 +61,8 @@ def test_whoever_is_awake_serves_through_the_lame_duck_and_nobody_is_switched_to
     assert server.processes() == {}
 
 
-def test_a_request_at_the_moment_of_the_signal_takes_no_model_down(tmp_path: Path, serve: Serve) -> None:
+def test_a_request_just_behind_the_signal_takes_no_model_down(tmp_path: Path, serve: Serve) -> None:
+    """Before the middleware has asked how supervisord is."""
     a = {"serve": "model-a", "name": "a", "limits": {"min_residency": 0}}
     b = {"serve": "model-b", "name": "b", "limits": {"max_wait": 0}}
     env = {"VLLM_SHIM_LAME_DUCK_SECONDS": "60"}
@@ -69,6 +70,7 @@ def test_a_request_at_the_moment_of_the_signal_takes_no_model_down(tmp_path: Pat
     server.wait_ready()
     assert server.client.post(CHAT, json=body("a")).status_code == 200
     server.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: server.health() == 503, "supervisord has had the signal")
     assert server.client.post(CHAT, json=body("b")).status_code == 503
     assert server.client.post(CHAT, json=body("a")).status_code == 200
     assert server.wait_end() == 0
