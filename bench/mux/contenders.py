@@ -32,8 +32,7 @@ SCRIPT = """\
 MODEL_NAME={model}
 PORT={port}
 cd {folder}
-exec {engine} --enable-memory-saver \\
-    --model-path $MODEL_NAME --served-model-name $MODEL_NAME --host 127.0.0.1 --port $PORT
+exec {engine} --model-path $MODEL_NAME --served-model-name $MODEL_NAME --host 127.0.0.1 --port $PORT
 """
 
 
@@ -142,5 +141,5 @@ def _ours_tier(tier: str) -> Callable[[Place, int, tuple[int, ...]], list[str]]:
 SGLANGMUX = Contender("sglangmux", "sglangmux 0.1.1", _sglangmux, {"RUST_LOG": "info"}, "weights from disk")
 DISK = Contender("disk", "ours, `tier: disk`", _ours_tier("disk"), {}, "weights from disk", MAX_WAIT)
 CPU = Contender("cpu", "ours, `tier: cpu`", _ours_tier("cpu"), {}, "weights in the host's memory", MAX_WAIT)
-SCRIPTS = Contender("scripts", "ours, sglangmux's scripts", _ours_scripts, {}, "weights from disk", DEFAULT_MAX_WAIT)
+SCRIPTS = Contender("scripts", "ours, sglangmux's scripts", _ours_scripts, {}, "stopped", DEFAULT_MAX_WAIT)
 CONTENDER_LIST = (SGLANGMUX, DISK, CPU, SCRIPTS)
