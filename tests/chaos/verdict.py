@@ -27,8 +27,8 @@ from tests.chaos.story import (
 )
 
 # What haproxy.cfg and the middleware promise, in probe intervals. Dead: the watcher's 0.25 s, then two checks, 0.3 and
-# 0.1 s apart. A middleware that says nothing: two checks of 0.9 s in addition. An engine that says nothing: its 10 s.
-DEAD, MUTE_MIDDLEWARE, MUTE_ENGINE = 12, 30, 120
+# 0.1 s apart. A middleware that says nothing: two checks of 3 s in addition. An engine that says nothing: its 10 s.
+DEAD, MUTE_MIDDLEWARE, MUTE_ENGINE = 12, 72, 120
 # After it is true that all serve, /health may still say 503 for so many.
 BACK = 15
 # What a haproxy that was stopped may still believe when it goes on, in seconds.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import signal
 import socket
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -189,6 +192,21 @@ def test_a_silent_middleware_leaves_metrics_empty_and_errors_in_the_form_of_vllm
     wait_for(lambda: ready.health() == 503, "/health to tell the truth")
     ready.supervisorctl("start", "middleware")
     wait_for(lambda: ready.health() == 200, "healthy again")
+
+
+def test_a_middleware_that_is_busy_for_two_seconds_is_not_taken_for_gone(ready: Server) -> None:
+    """As a burst of a thousand requests keeps it, on a machine with little CPU."""
+    middleware = ready.pid("middleware")
+    os.kill(middleware, signal.SIGSTOP)
+    try:
+        until = time.monotonic() + 2.5
+        said = []
+        while time.monotonic() < until:
+            said.append(ready.health())
+            time.sleep(0.05)
+    finally:
+        os.kill(middleware, signal.SIGCONT)
+    assert set(said) == {200}
 
 
 def test_256_streams_at_once_all_end_whole_and_health_stays_200(ready: Server) -> None:
