@@ -15,11 +15,11 @@ if __package__ in (None, ""):  # run by its path, with an interpreter that looks
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from operate import run_dir
+from supervision import haproxy_socket
 
 SERVES, DOES_NOT = 0, 1
 SECONDS = 2.0
 CHECKED, DUCK = ("probe", "middleware"), ("lame_duck", "flag")
-LARGEST = 1 << 20
 
 
 class Silent(Exception):
@@ -38,11 +38,23 @@ def main() -> int:
 
 def health(folder: Path) -> str:
     """Why requests are not served, or nothing. Raises Silent."""
-    if "haproxy" not in _programs(folder):
-        # A rank of several nodes without a front door: it lives as long as its supervisord does.
-        _answered(folder / "supervisor.sock", b"")
-        return ""
-    rows = csv.DictReader(_answered(folder / "haproxy.sock", b"show stat\n").decode("latin-1").splitlines())
+    has_front_door = "haproxy" in _programs(folder)
+    path = folder / ("haproxy.sock" if has_front_door else "supervisor.sock")
+    try:
+        if not has_front_door:
+            # A rank of several nodes: it lives as long as its supervisord does.
+            with socket.socket(socket.AF_UNIX) as one:
+                one.settimeout(SECONDS)
+                one.connect(str(path))
+            return ""
+        answer = haproxy_socket.ask(path, b"show stat\n", SECONDS)
+    except OSError as error:
+        raise Silent(f"{path.name} does not answer: {error}") from error
+    return _of_haproxy(answer)
+
+
+def _of_haproxy(answer: str) -> str:
+    rows = csv.DictReader(answer.splitlines())
     servers = {(row.get("# pxname"), row.get("svname")): row for row in rows}
     checked, duck = servers.get(CHECKED), servers.get(DUCK)
     if checked is None or duck is None:
@@ -61,22 +73,6 @@ def _programs(folder: Path) -> list[str]:
     except (OSError, ValueError) as error:
         raise Silent(f"nothing was started from {folder}: {error}") from error
     return list(told.get("programs", ()))
-
-
-def _answered(path: Path, question: bytes) -> bytes:
-    with socket.socket(socket.AF_UNIX) as one:
-        one.settimeout(SECONDS)
-        try:
-            one.connect(str(path))
-            if not question:
-                return b""
-            one.sendall(question)
-            answer = b""
-            while (more := one.recv(65536)) and len(answer) < LARGEST:
-                answer += more
-        except OSError as error:
-            raise Silent(f"{path.name} does not answer: {error}") from error
-    return answer
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
     if why := run_dir.trouble(folder):
         return failed(why, NOT_DONE)
     replaced = Replaced(folder)
+    reread = False
     try:
         pid, running = supervisord.programs(folder)
         chosen = reload.plan(folder, _environment(pid), [program["name"] for program in running])
@@ -57,19 +59,20 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
         same_door = render_config.write_models(chosen, folder)
         # First: what is new to it starts nothing by itself, and none of its programs becomes another one, so that the
         # switcher finds whatever it asks for, by the old file and by the new one.
+        reread = True  # also by one that does not answer in time
         removed = supervisord.reread(folder)
         answer = control.ask(folder, "POST", "/reload", SECONDS)
     except (ShimError, supervisord.Silent, OSError) as error:
-        return _put_back(f"{error}: nothing was read again", replaced)
+        return _put_back(f"{error}: nothing was read again", replaced, folder if reread else None)
     except control.Silent as silence:
         why = inside.silence(folder, str(silence))
         if not silence.sent:
-            return _put_back(f"{why}: nothing was read again", replaced)
+            return _put_back(f"{why}: nothing was read again", replaced, folder)
         # It may be reading them at this moment.
         replaced.forget()
         return failed(f"{why}: {NOT_KNOWN}", NOT_DONE)
     if not answer.get("done"):
-        return _put_back(str(answer.get("said")), replaced)
+        return _put_back(str(answer.get("said")), replaced, folder)
     replaced.forget()
     left = _remove(folder, removed)
     print(plain(str(answer.get("said"))))
@@ -80,8 +83,12 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
     return DONE
 
 
-def _put_back(why: str, replaced: Replaced) -> int:
+def _put_back(why: str, replaced: Replaced, folder: Path | None) -> int:
+    """`folder`: its supervisord has taken up the new files, and judges the models' deaths by them."""
     wrong = replaced.put_back()
+    if folder is not None:
+        with suppress(supervisord.Silent):
+            _remove(folder, supervisord.reread(folder), 0.0)
     return failed(f"{why.rstrip('.')}; {wrong}" if wrong else why, NOT_DONE)
 
 
@@ -91,17 +98,15 @@ def _environment(pid: int) -> dict[str, str]:
     return {name: value for name, equals, value in (pair.partition("=") for pair in pairs) if equals}
 
 
-def _remove(folder: Path, names: Sequence[str]) -> list[str]:
+def _remove(folder: Path, names: Sequence[str], seconds: float = REMOVAL_SECONDS) -> list[str]:
     """Those that still run."""
-    deadline = time.monotonic() + REMOVAL_SECONDS
+    deadline = time.monotonic() + seconds
     left = list(names)
-    while left and time.monotonic() < deadline:
+    while True:
         for name in list(left):
-            try:
+            with suppress(supervisord.Silent):
                 supervisord.remove(folder, name)
-            except supervisord.Silent:
-                continue
-            left.remove(name)
-        if left:
-            time.sleep(0.2)
-    return left
+                left.remove(name)
+        if not left or time.monotonic() >= deadline:
+            return left
+        time.sleep(0.2)

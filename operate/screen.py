@@ -9,19 +9,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from shims.actions import WORDS
+
 WIDTH = 100
 DAY = "%Y-%m-%d %H:%M"
 RECENT_DEATHS = 5
 GIVEN = 25  # flags that are shown one a line
-ACTIONS = {
-    "same": "as given",
-    "rename": "renamed",
-    "convert": "converted",
-    "ours": "done here",
-    "drop": "ignored",
-    "refuse": "refused",
-    "pass": "SGLang's own",
-}
 
 Part = Mapping[str, Any]
 
@@ -115,12 +108,12 @@ def _given(document: Part) -> Iterator[str]:
         return
     decisions = plan.get("decisions") or []
     flags = [one for one in decisions if one["kind"] == "flag"]
-    rows = [[_word(one), ACTIONS.get(one["action"], one["action"]), one["target"]] for one in flags[:GIVEN]]
+    rows = [[_word(one), WORDS.get(one["action"], one["action"]), one["target"]] for one in flags[:GIVEN]]
     yield from _table(rows)
     if flags[GIVEN:]:
         yield f"and {len(flags) - GIVEN} flags more (--json)"
     variables = ", ".join(
-        f"{one['name']} {ACTIONS.get(one['action'], one['action'])}" for one in decisions if one not in flags
+        f"{one['name']} {WORDS.get(one['action'], one['action'])}" for one in decisions if one not in flags
     )
     if variables:
         yield f"variables: {variables}"

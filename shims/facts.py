@@ -58,9 +58,8 @@ class Facts:
 
 
 def gather(command: CommandLine, env: Mapping[str, str]) -> Facts:
-    model = command.positional or command.last("--model", "")
     run_dir = os.path.abspath(env.get("VLLM_SHIM_RUN_DIR") or _free_run_dir(command.last("--port", 8000)))  # noqa: PTH100
-    return Facts(
+    machine = Facts(
         run_dir=run_dir,
         log_dir=os.path.abspath(env.get("VLLM_SHIM_LOG_DIR") or f"{run_dir}/log"),  # noqa: PTH100
         shim_log=os.path.abspath(env.get("VLLM_SHIM_LOG") or DEFAULT_LOG),  # noqa: PTH100
@@ -71,16 +70,13 @@ def gather(command: CommandLine, env: Mapping[str, str]) -> Facts:
         umask=_umask(),
         open_files=_open_files(),
         taken_ports=frozenset(_listening("/proc/net/tcp") | _listening("/proc/net/tcp6")),
-        model_config=(_document(Path(model, "config.json")) if model else None) or {},
-        generation_config=_generation_config(command, model),
-        logging_config=_document(Path(path)) if (path := env.get("VLLM_LOGGING_CONFIG_PATH")) else None,
-        unfit_adapters=adapters.unfit(command.last("--lora-modules") or (), model),
         places=places.read(command, env, run_dir),
     )
+    return of_model(machine, command, env)
 
 
 def of_model(found: Facts, command: CommandLine, env: Mapping[str, str]) -> Facts:
-    """One of several models on a machine that is known: what its own files say."""
+    """On a machine that is known, what the files of a model say; of several each has its own."""
     model = command.positional or command.last("--model", "")
     return replace(
         found,

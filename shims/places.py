@@ -157,22 +157,27 @@ def is_ours(folder: str) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o002
 
 
+def amd_nodes(machine: Path) -> list[tuple[Path, int]]:
+    """The folder and the version of each GPU that AMD's kernel driver lists, by its number."""
+    found = []
+    for node in machine.glob("sys/class/kfd/kfd/topology/nodes/*"):
+        version = re.search(r"^gfx_target_version (\d+)$", text(node / "properties"), re.MULTILINE)
+        if version and int(version[1]):  # 0 is a CPU
+            found.append((node, int(version[1])))
+    return sorted(found, key=lambda each: int(each[0].name))
+
+
 def gpu_architecture(env: Mapping[str, str], machine: Path = Path("/")) -> str:
     """AMD's by the kernel driver's own list, NVIDIA's by its product name, without torch and without a GPU library."""
-    versions = set()
-    for node in sorted(machine.glob("sys/class/kfd/kfd/topology/nodes/*/properties")):
-        version = re.search(r"^gfx_target_version (\d+)$", _text(node), re.MULTILINE)
-        if version and int(version[1]):  # 0 is a CPU
-            number = int(version[1])
-            versions.add(f"gfx{number // 10000}{number // 100 % 100:x}{number % 100:x}")
+    versions = {f"gfx{number // 10000}{number // 100 % 100:x}{number % 100:x}" for _, number in amd_nodes(machine)}
     for file in machine.glob("proc/driver/nvidia/gpus/*/information"):
-        if model := re.search(r"^Model:\s*(.+?)\s*$", _text(file), re.MULTILINE):
+        if model := re.search(r"^Model:\s*(.+?)\s*$", text(file), re.MULTILINE):
             versions.add(model[1])
     found = "+".join(sorted(versions)) or env.get("PYTORCH_ROCM_ARCH") or UNKNOWN
     return re.sub(r"[^a-z0-9.+]+", "-", found.lower()).strip("-")[:80] or UNKNOWN
 
 
-def _text(path: Path) -> str:
+def text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

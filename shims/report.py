@@ -7,20 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from shims import VERSION
+from shims.actions import WORDS
 from shims.catalog import catalogs
 from shims.flags.draft import Decision
 from shims.plan import Part, Plan
 from shims.redact import cleaned, redacted
 
-WHAT = {
-    "same": "as given",
-    "rename": "renamed",
-    "convert": "converted",
-    "ours": "done here",
-    "drop": "ignored",
-    "refuse": "refused",
-    "pass": "SGLang's own",
-}
 WIDEST = 48  # of a column; what is longer pushes its line, not everybody's
 
 
@@ -81,14 +73,18 @@ def _life(plan: Plan) -> list[str]:
 
 
 def _restart(policy: str) -> str:
-    return "the container ends" if policy == "exit" else "it is started again in place, three times in ten minutes"
+    return (
+        "the container ends"
+        if policy == "exit"
+        else "it is started again in place, up to the third death in ten minutes"
+    )
 
 
 def _row(decision: Decision) -> Sequence[str]:
     name = decision.name if decision.value is None else f"{decision.name} {decision.value}"
     if decision.kind == "env" and decision.value is not None:
         name = f"{decision.name}={decision.value}"
-    return name, WHAT[decision.action], decision.target, decision.note
+    return name, WORDS[decision.action], decision.target, decision.note
 
 
 def _table(rows: Iterable[Sequence[str]]) -> list[str]:

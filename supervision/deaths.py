@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor.states import SupervisorStates
 
 from supervision import shimlog
-from supervision.causes import CAUSES, ONCE_SERVED, Heals
+from supervision.causes import CAUSES, ONCE_SERVED, OUT_OF_MEMORY, Heals
 from supervision.diagnosis import SIGNALS, Diagnosis, diagnose
 from supervision.lastwords import Loss, describe, obituary
 from supervision.memory import Kills
@@ -150,6 +150,9 @@ class Deaths:
                 diagnosis = diagnose(self._options.transcript.tail(name), exit_code, CAUSES)
         # SGLang kills itself as well, when one of its processes has failed: SIGKILL alone means nothing.
         explained = "" if cause else self.kills.explain(killed=number == signal.SIGKILL)
+        # Of what else may heal by itself, such as the death of a rank, that kill is the reason.
+        if explained and is_start and (diagnosis is None or diagnosis.cause.heals is Heals.PERHAPS):
+            diagnosis = Diagnosis(OUT_OF_MEMORY, "")
         explained = explained or SIGNALS.get(number, "")
         return Loss(name, how, "", code, phase, is_start, explained, diagnosis)
 

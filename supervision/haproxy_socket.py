@@ -1,4 +1,5 @@
-"""haproxy's admin socket: one command, one answer. `lameduck` and `certificates` talk to haproxy through it."""
+"""haproxy's admin socket: one command, one answer. `lameduck` and `certificates` talk to haproxy through it,
+and `operate`. Standard library only."""
 
 import socket
 from pathlib import Path

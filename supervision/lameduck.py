@@ -11,8 +11,8 @@ from supervision.haproxy_socket import ask
 from supervision.settings import Settings
 from supervision.signals import Wake
 
-# The servers that haproxy's /health and its `connection: close` hang on, and from which no request is served.
-BEGIN = b"disable server probe/middleware; enable server lame_duck/flag\n"
+# The server that haproxy's /health and its `connection: close` hang on, and from which no request is served.
+BEGIN = b"enable server lame_duck/flag\n"
 COUNT = b"show stat\n"
 COUNTED = ("middleware", "BACKEND")
 HAPROXY_PATIENCE_SECONDS = 0.5

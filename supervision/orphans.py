@@ -68,18 +68,22 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _children() -> Iterator[int]:
-    """Children of this process that still run."""
-    me = str(os.getpid())
+def running() -> Iterator[tuple[int, int, int]]:
+    """Of each process on this machine that has not ended: itself, its parent and its group."""
     for directory in PROC.iterdir():
         if directory.name.isdecimal():
             try:
                 # The name, in parentheses, may itself hold spaces and parentheses.
-                state, parent = (directory / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
+                state, parent, group = (directory / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
             except OSError:
                 continue  # gone meanwhile
-            if parent == me and state != "Z":
-                yield int(directory.name)
+            if state != "Z":
+                yield int(directory.name), int(parent), int(group)
+
+
+def _children() -> Iterator[int]:
+    me = os.getpid()
+    return (pid for pid, parent, _ in running() if parent == me)
 
 
 def _mark_of(pid: int) -> str | None:

@@ -60,7 +60,8 @@ class Watched:
 
     def _take_up(self) -> None:
         """One of several models is started with what the file says now: 4.3.0 would have its group removed and added
-        between two of its lives, and only the switcher knows when that is."""
+        between two of its lives, and only the switcher knows when that is. Under one name only the size of its log
+        can be another, its share among more or fewer models: a process that changes is another program."""
         options, name = self.config.options, self.config.name
         if name in options.settings.members:
             for group in options.process_group_configs:

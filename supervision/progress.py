@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from middleware.phases import Phase, last_sign
+from middleware.phases import Phase, last_sign, lost_file
 from supervision.settings import Settings
 from supervision.transcript import Transcript
 
@@ -73,11 +73,6 @@ def forget(settings: Settings, program: str) -> None:
         if name:
             with suppress(OSError):
                 name.unlink()
-
-
-def lost_file(ready: Path) -> Path:
-    """Where middleware/settings.py looks."""
-    return ready.with_name(f"{ready.name}.lost")
 
 
 def is_ready(settings: Settings, program: str) -> bool:

@@ -11,8 +11,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from supervision import orphans
 
 PROC = Path("/proc")
 PY_SPY_SECONDS = 10.0
@@ -23,7 +25,7 @@ ROWS = ("State", "Threads", "VmRSS", "VmSwap")
 
 def group(leader: int) -> list[int]:
     """The processes of supervisord's program: it has made each the leader of a group of its own."""
-    return sorted(pid for pid, fields in _stats() if int(fields[2]) == leader)
+    return sorted(pid for pid, _, its_group in orphans.running() if its_group == leader)
 
 
 def title(pid: int) -> str:
@@ -92,15 +94,6 @@ def ask_faulthandler(pids: Sequence[int]) -> None:
             (PROC / str(pid) / "coredump_filter").write_text("0")  # a handler behind a pipe does not ask the limit
             os.kill(pid, signal.SIGABRT)
     time.sleep(FAULTHANDLER_SECONDS)
-
-
-def _stats() -> Iterator[tuple[int, list[str]]]:
-    for entry in PROC.iterdir():
-        if entry.name.isdecimal():
-            # The name, in parentheses, may itself hold spaces and parentheses.
-            fields = _text(int(entry.name), "stat").rpartition(")")[2].split()
-            if len(fields) > 3 and fields[0] != "Z":
-                yield int(entry.name), fields
 
 
 def _text(pid: int, name: str) -> str:

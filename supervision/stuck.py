@@ -1,12 +1,12 @@
 """An engine that has failed to start and does not end: ended here, so that it is not taken for one that loads.
-`supervisor` looks in each turn of its loop.
+`supervisor` has it look in each turn of its loop.
 """
 
 import time
 from typing import TYPE_CHECKING, Any
 
 from supervision import orphans
-from supervision.progress import is_ready
+from supervision.state import LOOK_SECONDS
 
 if TYPE_CHECKING:
     from supervision.options import Options
@@ -20,14 +20,19 @@ class Stuck:
     def __init__(self, options: "Options") -> None:
         self._options = options
         self._seen: dict[int, float] = {}  # the engine, by its pid, and when its sign was seen
+        self._next_look = 0.0
 
     def look(self, processes: list[Any]) -> None:
+        """As often as one likes: it looks once a second."""
         options, now = self._options, time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
         for process in processes:
             name, pid = process.config.name, process.pid
             if name not in options.settings.engines or not pid or process.cause or process.killing:
                 continue
-            if is_ready(options.settings, name):
+            if options.state.progress.has_served(options.settings, name):
                 continue
             if any(sign in options.transcript.tail(name) for sign in SIGNS):
                 if now - self._seen.setdefault(pid, now) >= PATIENCE_SECONDS:

@@ -22,12 +22,11 @@ class OnDeath(Enum):
 
 @dataclass(frozen=True)
 class Policy:
-    before_ready: OnDeath
-    once_ready: OnDeath
+    on_death: OnDeath
     limit: int  # so many deaths ...
     window_seconds: float  # ... within so long end the container, whatever is said above
-    end_reason: str = ""  # said when `once_ready` ends it
-    early_reason: str = "died before it was ready"  # said when `before_ready` ends it
+    end_reason: str = ""  # said when it ends what had been ready
+    early_reason: str = "died before it was ready"  # said when it ends what had not
 
 
 @dataclass(frozen=True)
@@ -47,19 +46,15 @@ class Leave:
 
 def policy_for(program: str, settings: Settings) -> Policy:
     if program not in settings.engines:
-        return Policy(OnDeath.RESTART, OnDeath.RESTART, settings.helper_crash_limit, settings.crash_window_seconds)
+        return Policy(OnDeath.RESTART, settings.helper_crash_limit, settings.crash_window_seconds)
     if program in settings.members:
-        return Policy(OnDeath.LEAVE, OnDeath.LEAVE, settings.crash_limit, settings.crash_window_seconds)
+        return Policy(OnDeath.LEAVE, settings.crash_limit, settings.crash_window_seconds)
     if settings.worker_rank:
         # Started again alone it would wait for ever: the others' collectives are gone with it.
-        return Policy(
-            OnDeath.END, OnDeath.END, 1, settings.crash_window_seconds, end_reason=LOST_RANK, early_reason=LOST_RANK
-        )
+        return Policy(OnDeath.END, 1, settings.crash_window_seconds, end_reason=LOST_RANK, early_reason=LOST_RANK)
     # In Kubernetes the kubelet tries again, with a backoff of its own and for everybody to see.
-    on_death = OnDeath.WAIT if settings.engine_restart == "in-place" else OnDeath.END
     return Policy(
-        before_ready=on_death,
-        once_ready=on_death,
+        OnDeath.WAIT if settings.engine_restart == "in-place" else OnDeath.END,
         limit=settings.crash_limit,
         window_seconds=settings.crash_window_seconds,
         end_reason=f"restart policy is {settings.engine_restart}",
@@ -78,16 +73,15 @@ def judge(
     """`deaths` holds the times of all deaths so far, this one included; `failed_starts` counts those in a row of lives
     that were never ready; `can_heal`: the same start may succeed another time."""
     recent = sum(now - policy.window_seconds <= death <= now for death in deaths)
-    on_death = policy.once_ready if was_ready else policy.before_ready
-    if on_death is OnDeath.LEAVE:
+    if policy.on_death is OnDeath.LEAVE:
         return Leave()
-    if on_death is OnDeath.END:
+    if policy.on_death is OnDeath.END:
         if was_ready:
             return GiveUp(f"lost after it had been ready; {policy.end_reason}")
         return GiveUp(policy.early_reason)
     if recent >= policy.limit:
         return GiveUp(f"{recent} exits within {policy.window_seconds:g} s")
-    if on_death is OnDeath.WAIT:
+    if policy.on_death is OnDeath.WAIT:
         if not was_ready and not can_heal:
             return GiveUp(HOPELESS)
         # A large model takes longer to fail than the window is wide.

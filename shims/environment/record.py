@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from shims.actions import Action
 from shims.flags.draft import Draft
-from shims.flags.record import Action, Outcome, already, dropped, invalid, refused
+from shims.flags.record import Outcome, already, dropped, invalid, refused
 
 Decider = Callable[[Draft, str], Outcome]
 Switch = Callable[[str], bool]

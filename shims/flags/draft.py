@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from middleware.policy import Policy
+from shims.actions import Action
 from shims.catalog import catalogs
 from shims.cli import CommandLine
 from shims.facts import Facts
-from shims.flags.record import Action, Outcome, refused
+from shims.flags.record import Outcome, refused
 from shims.redact import redacted, shown
 
 KEEP_ALIVE_SECONDS = 75  # longer than load balancers keep a connection: they must be the ones to close it

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from shims.actions import Action
 
 if TYPE_CHECKING:
     from shims.flags.draft import Draft
-
-Action = Literal["same", "rename", "convert", "ours", "drop", "refuse", "pass"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@ another try can help. `supervision.diagnosis` walks it: the first that has a sig
 """
 
 from supervision.causes import machine, model
+from supervision.causes.machine import OUT_OF_MEMORY
 from supervision.causes.record import Cause, Heals, Sign
 
-__all__ = ["CAUSES", "ONCE_SERVED", "Cause", "Heals", "Sign"]
+__all__ = ["CAUSES", "ONCE_SERVED", "OUT_OF_MEMORY", "Cause", "Heals", "Sign"]
 
 CAUSES: tuple[Cause, ...] = (*model.CAUSES, *machine.CAUSES)
 # What has served had a flag, a model and a GPU: such words in its log are about a request.

@@ -10,6 +10,14 @@ CACHE = "sglang/srt/mem_cache/kv_cache_configurator.py"
 HOST_POOL = "sglang/srt/mem_cache/pool_host/base.py"
 COMMON = "sglang/srt/utils/common.py"
 
+# Of the kernel's count of those that it has killed as well: `supervision.deaths`.
+OUT_OF_MEMORY = Cause(
+    "out of memory",
+    ONCE_READY,
+    "of the host, not of the GPU: raise the container's memory limit, or take a node with more",
+    (Sign(b"DefaultCPUAllocator: can't allocate memory", TORCH), Sign(b"Cannot allocate memory", LIBC)),
+)
+
 # What is particular stands before what is general.
 CAUSES = (
     Cause(
@@ -117,12 +125,7 @@ CAUSES = (
             Sign(b" is not available in ", "sglang/srt/utils/network.py"),
         ),
     ),
-    Cause(
-        "out of memory",
-        ONCE_READY,
-        "of the host, not of the GPU: raise the container's memory limit",
-        (Sign(b"DefaultCPUAllocator: can't allocate memory", TORCH), Sign(b"Cannot allocate memory", LIBC)),
-    ),
+    OUT_OF_MEMORY,
     Cause(
         "missing module",
         NEVER,

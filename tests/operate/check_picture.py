@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.svg import MONO, Canvas
-from shims.report import WHAT
+from shims.actions import WORDS
 from tests.server import ROOT
 
 VALUES = ROOT / "tests/deploy/values_of_vllm.yaml"
@@ -25,13 +25,13 @@ COLUMN = SIZE * 0.6
 DARK, LIGHT, DIM = "#0d1117", "#e6edf3", "#8b949e"
 GREEN, BLUE, AMBER, RED = "#3fb950", "#79c0ff", "#d29922", "#ff7b72"
 COLOURS = {
-    WHAT["same"]: GREEN,
-    WHAT["rename"]: GREEN,
-    WHAT["convert"]: GREEN,
-    WHAT["ours"]: GREEN,
-    WHAT["pass"]: BLUE,
-    WHAT["drop"]: AMBER,
-    WHAT["refuse"]: RED,
+    WORDS["same"]: GREEN,
+    WORDS["rename"]: GREEN,
+    WORDS["convert"]: GREEN,
+    WORDS["ours"]: GREEN,
+    WORDS["pass"]: BLUE,
+    WORDS["drop"]: AMBER,
+    WORDS["refuse"]: RED,
 }
 
 

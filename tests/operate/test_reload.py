@@ -38,6 +38,8 @@ class Run:
         render_config.write(start.plan(["serve", "--shim-models", str(file)], env), self.folder)
         file.write_text(AFTER)
         self.before = self.texts()
+        self.taken_up: list[str] = []  # supervisord.conf, each time that it was read
+        self.removed: list[str] = []
 
     def texts(self) -> dict[str, str]:
         return {name: (self.folder / name).read_text() for name in SERVED if (self.folder / name).is_file()}
@@ -45,9 +47,18 @@ class Run:
     def supervisord(self, take_up: Callable[[], Any] = lambda: [[["model-c"], [], []]]) -> None:
         server = Supervisord(self.folder)
         server.register_function(os.getpid, "supervisor.getPID")
-        server.register_function(take_up, "supervisor.reloadConfig")
+        server.register_function(lambda: self._take_up(take_up), "supervisor.reloadConfig")
         server.register_function(lambda _: True, "supervisor.addProcessGroup")
+        server.register_function(self._remove, "supervisor.removeProcessGroup")
         self._serve(server)
+
+    def _take_up(self, answer: Callable[[], Any]) -> Any:
+        self.taken_up.append((self.folder / "supervisord.conf").read_text())
+        return [[[], [], ["model-c"]]] if self.taken_up[-1] == self.before["supervisord.conf"] else answer()
+
+    def _remove(self, name: Any) -> bool:
+        self.removed.append(name)
+        return True
 
     def middleware(self, status: int, body: bytes) -> None:
         class Answer(BaseHTTPRequestHandler):
@@ -89,7 +100,7 @@ def test_a_reload_that_supervisord_refuses_leaves_the_files_as_they_were(
     assert run.texts() == run.before
 
 
-def test_a_reload_that_the_middleware_refuses_leaves_the_files_as_they_were(
+def test_a_reload_that_the_middleware_refuses_leaves_the_files_and_supervisord_as_they_were(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run.supervisord()
@@ -97,15 +108,20 @@ def test_a_reload_that_the_middleware_refuses_leaves_the_files_as_they_were(
     assert run.reload() == 1
     assert capsys.readouterr().err == "vllm-to-sglang: error: Nothing was changed: it refuses.\n"
     assert run.texts() == run.before
+    assert len(run.taken_up) == 2
+    assert run.taken_up[-1] == run.before["supervisord.conf"]
+    assert run.removed == ["model-c"]
 
 
-def test_a_reload_that_does_not_reach_the_middleware_leaves_the_files_as_they_were(
+def test_a_reload_that_does_not_reach_the_middleware_leaves_the_files_and_supervisord_as_they_were(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run.supervisord()
     assert run.reload() == 1
     assert "the middleware does not run: nothing was read again" in capsys.readouterr().err
     assert run.texts() == run.before
+    assert run.taken_up[1:] == [run.before["supervisord.conf"]]
+    assert run.removed == ["model-c"]
 
 
 def test_a_reload_whose_files_cannot_be_written_leaves_them_as_they_were(
@@ -116,6 +132,7 @@ def test_a_reload_whose_files_cannot_be_written_leaves_them_as_they_were(
     assert run.reload() == 1
     assert "model-c.json: it is a folder: nothing was read again" in capsys.readouterr().err
     assert run.texts() == run.before
+    assert run.taken_up == []
 
 
 def test_a_reload_that_may_have_been_heard_leaves_the_new_files_and_says_so(

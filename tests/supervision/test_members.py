@@ -129,3 +129,20 @@ def test_members_are_stopped_behind_the_middleware_and_all_at_once(tmp_path: Pat
     stopped = container.seconds_of("stopped: middleware")
     assert stopped <= min(killed)
     assert abs(killed[0] - killed[1]) < 3
+
+
+def test_a_member_that_is_started_again_has_the_log_size_that_the_file_says_by_then(tmp_path: Path) -> None:
+    lines = "".join(f"print('line {number} ' + 'x' * 500, flush=True)\n" for number in range(8))
+    with members(tmp_path, f"{lines}print('up', flush=True)\n{SLEEP}", stdout_logfile_maxbytes="1MB") as container:
+        container.said(r"^\[middleware\] up$")
+        order(container, "startProcess", "sglang-a")
+        container.said(r"^\[sglang-a\] up$")
+        conf = tmp_path / "supervisord.conf"
+        conf.write_text(conf.read_text().replace("stdout_logfile_maxbytes=1MB", "stdout_logfile_maxbytes=1KB"))
+        assert order(container, "reloadConfig") == [[[], list(NAMES), []]]
+        assert not (tmp_path / "sglang-a.log.1").exists()
+        order(container, "stopProcess", "sglang-a")
+        order(container, "startProcess", "sglang-a")
+        container.said(r"^\[sglang-a\] up$", 2)
+    assert 0 < (tmp_path / "sglang-a.log").stat().st_size <= 1024
+    assert (tmp_path / "sglang-a.log.1").exists()

@@ -120,13 +120,19 @@ def small_cgroup() -> Iterator[Path]:
     made.rmdir()
 
 
-def test_a_kill_by_the_kernel_is_explained(tmp_path: Path, small_cgroup: Path) -> None:
+@pytest.mark.parametrize("said", [None, "[x] Rank 0 scheduler died during initialization (exit code: -9)."])
+def test_a_start_that_the_kernel_kills_is_explained_and_in_place_not_tried_again(
+    tmp_path: Path, small_cgroup: Path, said: str | None
+) -> None:
     enter = ["/bin/sh", "-c", f'echo $$ > {small_cgroup}/cgroup.procs && exec "$@"', "enter"]
-    container = Container(tmp_path, under=enter, engines="engine")
-    container.program("engine", ends_with("taken = bytearray(400 << 20)"))
+    container = Container(tmp_path, under=enter, engines="engine", engine_restart="in-place")
+    container.program("engine", ends_with(f"print({said!r}, flush=True)\ntaken = bytearray(400 << 20)"))
     with container:
         assert container.exit_code() == 137
-    assert container.last_lines(2)[0].startswith(
+    assert container.output().count("INFO spawned: 'engine'") == 1
+    words = "\n".join(container.last_lines(4))
+    assert (
         "[supervisor] engine: signal SIGKILL in phase start, killed by the kernel for memory:"
         " the container's limit is 0.125 GiB, its peak was 0.125 GiB; died before it was ready"
-    )
+    ) in words
+    assert "out of memory: of the host, not of the GPU" in words

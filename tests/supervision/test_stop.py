@@ -134,7 +134,7 @@ def test_health_is_taken_away_first_and_a_lame_duck_stops_nothing(tmp_path: Path
         container.send(signal.SIGTERM)
         assert container.exit_code() == 0
     assert (tmp_path / "record").read_text().splitlines() == [
-        "disable server probe/middleware; enable server lame_duck/flag",
+        "enable server lame_duck/flag",
         "haproxy.py told SIGTERM",
         "haproxy.py done",
     ]

@@ -9,7 +9,7 @@ SETTINGS = Settings(engines=("sglang",), crash_limit=3, crash_window_seconds=600
 EXIT = policy_for("sglang", SETTINGS)
 IN_PLACE = policy_for("sglang", Settings(engines=("sglang",), engine_restart="in-place"))
 HELPER = policy_for("haproxy", SETTINGS)
-PATIENT = Policy(IN_PLACE.before_ready, IN_PLACE.once_ready, limit=100, window_seconds=600)
+PATIENT = Policy(IN_PLACE.on_death, limit=100, window_seconds=600)
 
 
 @pytest.mark.parametrize(

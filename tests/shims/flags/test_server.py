@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 import render_config
 from middleware.policy import Policy
-from shims import programs
+from shims import programs, settings
 from shims.exceptions import Refused
 from shims.flags.draft import Tls
 from shims.plan import Plan
+from supervision import drain
 from tests.shims.conftest import MakePlan
 
 CERTIFICATE = ("--ssl-certfile", "/tls/tls.crt", "--ssl-keyfile", "/tls/tls.key")
@@ -220,6 +222,15 @@ def test_a_drain_of_no_seconds_has_an_end(make_plan: MakePlan) -> None:
     files = render_config.render(make_plan("serve", "m", "--shutdown-timeout", "0"))
     assert "\ndrain_seconds=0\n" in files["supervisord.conf"]
     assert "hard-stop-after 2s" in files["haproxy.cfg"]
+
+
+def test_haproxy_is_given_more_than_the_drain_and_its_last_words(make_plan: MakePlan) -> None:
+    made = make_plan("serve", "m", "--shutdown-timeout", "20")
+    files = render_config.render(made)
+    assert drain.LAST_WORDS_SECONDS == settings.LAST_WORDS_SECONDS
+    (stop,) = re.findall(r"^stopsignal=USR1\nstopwaitsecs=(\d+)$", files["supervisord.conf"], re.MULTILINE)
+    (hard_stop,) = re.findall(r"hard-stop-after (\d+)s$", files["haproxy.cfg"], re.MULTILINE)
+    assert min(int(stop), int(hard_stop)) > made.settings.drain_seconds + drain.LAST_WORDS_SECONDS
 
 
 def test_a_worker_rank_has_sglang_alone_and_time_for_the_drain_of_rank_0(make_plan: MakePlan) -> None:
