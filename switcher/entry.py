@@ -4,7 +4,7 @@ Kept by `switcher.roster`, driven by `switcher.turns`.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from math import ceil
 from typing import Any
 
@@ -16,7 +16,7 @@ from switcher.series import Series
 from switcher.spec import Member, Tier
 from switcher.states import GONE, IN_USE, TRANSITIONS, IllegalTransition, State
 from switcher.steps import Outcome, Walk
-from switcher.tickets import Clock, Line
+from switcher.tickets import Clock, Line, Stir
 from switcher.timeline import Timeline
 from switcher.view import NEVER, Seen, Want
 
@@ -24,7 +24,7 @@ log = logging.getLogger("switcher")
 
 # Of a switch that was never measured.
 ASSUMED_SECONDS = 1.0
-# What a member's way back and forth is made of.
+# What a member's way back and forth is made of; by whether it is stopped.
 ROUND_TRIP = {True: ("start", "stop"), False: ("wake", "sleep")}
 
 
@@ -48,13 +48,11 @@ class Order:
 
 
 class Entry:
-    def __init__(
-        self, member: Member, driver: Driver, clock: Clock, timeline: Timeline, stirred: Callable[[], None]
-    ) -> None:
+    def __init__(self, member: Member, driver: Driver, clock: Clock, timeline: Timeline, stir: Stir) -> None:
         self.member = member
         self.driver = driver
         self.series = Series()
-        self.line = Line(member.name, driver, clock, stirred, self.series)
+        self.line = Line(member.name, driver, clock, stir, self.series)
         self.line.concurrency = member.concurrency
         self.backoff = Backoff()
         self.state = State.STOPPED
@@ -79,7 +77,7 @@ class Entry:
         self._costs: dict[str, float] = {}
         self._clock = clock
         self._timeline = timeline
-        self._stirred = stirred
+        self._stir = stir
 
     @property
     def name(self) -> str:
@@ -118,7 +116,7 @@ class Entry:
         self.state, self.since = state, now
         if state in GONE:
             self.line.forget()
-        self._stirred()
+        self._stir.now()
 
     def replace(self) -> None:
         """A reload's process takes the place of the one that has stopped."""
@@ -147,7 +145,7 @@ class Entry:
         """Its drain has lasted for as long as it may."""
         self.ended = self._clock()
         self._ending = asyncio.create_task(self._walk().abort())
-        self._ending.add_done_callback(lambda _: self._stirred())
+        self._ending.add_done_callback(lambda _: self._stir.now())
 
     def go(self, tier: Tier, why: str) -> None:
         if self.state is State.DRAINING:
@@ -225,7 +223,8 @@ class Entry:
         return tasks
 
     def _round_trip(self) -> float:
-        costs = [self._costs[phase] for phase in ROUND_TRIP[self.member.tier is Tier.STOPPED] if phase in self._costs]
+        stops = self.member.tier is Tier.STOPPED or not self.driver.can_sleep()
+        costs = [self._costs[phase] for phase in ROUND_TRIP[stops] if phase in self._costs]
         return sum(costs) if costs else ASSUMED_SECONDS
 
     def _walk(self) -> Walk:
@@ -237,7 +236,7 @@ class Entry:
 
     def _run(self, steps: Coroutine[Any, Any, Outcome]) -> None:
         self._job = asyncio.create_task(steps)
-        self._job.add_done_callback(lambda _: self._stirred())
+        self._job.add_done_callback(lambda _: self._stir.now())
 
     def _stop_ending(self) -> None:
         if self._ending is not None:

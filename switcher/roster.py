@@ -4,6 +4,7 @@ Kept by `switcher.switcher`, walked by `switcher.turns`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from operator import attrgetter
 
 from switcher.driver import Driver
 from switcher.entry import Entry
@@ -11,13 +12,14 @@ from switcher.exceptions import Unavailable
 from switcher.fits import has_room
 from switcher.spec import Member, Mux, Tier
 from switcher.states import GONE, State
-from switcher.tickets import Clock
+from switcher.tickets import Clock, Stir
 from switcher.timeline import Timeline
 from switcher.view import Want
 
 # What a running process cannot change: a member that differs in these is stopped, and started as the other one.
 PROCESS = ("program", "port", "kind", "command", "devices", "tier", "health", "policy", "ready_file", "engine_log")
 assert {f.name for f in fields(Member)} >= set(PROCESS)
+process = attrgetter(*PROCESS)
 
 
 class Roster:
@@ -55,7 +57,7 @@ class Roster:
                 fresh.add(member.name)
                 continue
             entry = self.entries[member.name]
-            if any(getattr(entry.member, name) != getattr(member, name) for name in PROCESS):
+            if process(entry.member) != process(member):
                 entry.removed, entry.next = False, (member, drivers[member.name])
                 fresh.add(member.name)
                 if member.pin and entry.state is State.AWAKE:
@@ -109,7 +111,12 @@ class Roster:
         return [m.name for m in pass_by if m.tier is not Tier.STOPPED] + [member.name for member in stay]
 
     def _add(self, member: Member, driver: Driver) -> None:
-        self.entries[member.name] = Entry(member, driver, self._clock, self.timeline, self._stirred)
+        self.entries[member.name] = Entry(member, driver, self._clock, self.timeline, Stir(self._stirred, self._idled))
+
+    def _idled(self) -> None:
+        """One that stays awake has nothing to do: that is for those who wait, and with nobody for the next poll."""
+        if self.queued():
+            self._stirred()
 
     def _remove(self, entry: Entry) -> None:
         entry.removed, entry.next, entry.want = True, None, None

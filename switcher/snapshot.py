@@ -26,7 +26,6 @@ class MemberNow:
     busy: str  # why it is not put away though it is idle
     error: str  # the last, until it is awake
     retry_seconds: float  # in backoff: how long still
-    removed: bool  # by a reload; it only ends its requests
     series: Series  # live: read it, do not keep it
 
     @property
@@ -66,6 +65,5 @@ def _member(entry: Entry, now: float) -> MemberNow:
         entry.busy,
         entry.error,
         max(0.0, entry.backoff.until - now) if is_off else 0.0,
-        entry.removed,
         entry.series,
     )

@@ -70,7 +70,6 @@ class Mux:
     default_seconds: float = 60.0  # idle for so long, and the default comes back; 0: it does not
     queue_limit: int = 1024  # over all members
     request_seconds: float = 600.0  # the longest a request waits in a queue
-    page_port: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -105,9 +105,6 @@ class Switcher:
         with await self.lease(name):
             return State.AWAKE
 
-    async def wake(self, name: str) -> State:
-        return await self.load(name)
-
     async def put_to_sleep(self, name: str) -> State:
         """To its tier. The state it came to: one that cannot sleep is stopped."""
         entry = self._roster.find(name)

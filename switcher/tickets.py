@@ -5,13 +5,20 @@ Made by `Switcher.ticket`; nothing here waits for a lock, so a caller may be can
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from switcher.driver import Driver
 from switcher.exceptions import Unavailable
 from switcher.series import Series
 
 Clock = Callable[[], float]
+
+
+class Stir(NamedTuple):
+    """Who is told that something happened, and that one which stays awake has nothing to do."""
+
+    now: Callable[[], None]
+    idle: Callable[[], None]
 
 
 class Lease:
@@ -105,7 +112,7 @@ class Line:
 
     __slots__ = (
         "_clock",
-        "_stirred",
+        "_stir",
         "_waiting",
         "concurrency",
         "driver",
@@ -118,7 +125,7 @@ class Line:
         "used",
     )
 
-    def __init__(self, name: str, driver: Driver, clock: Clock, stirred: Callable[[], None], series: Series) -> None:
+    def __init__(self, name: str, driver: Driver, clock: Clock, stir: Stir, series: Series) -> None:
         self.name = name
         self.driver = driver
         self.concurrency = 0
@@ -129,7 +136,7 @@ class Line:
         self.idle_since = clock()
         self.series = series
         self._clock = clock
-        self._stirred = stirred
+        self._stir = stir
         self._waiting: dict[Ticket, None] = {}
 
     def __len__(self) -> int:
@@ -138,10 +145,6 @@ class Line:
     @property
     def oldest(self) -> float:
         return next(iter(self._waiting)).came if self._waiting else float("inf")
-
-    @property
-    def idle(self) -> bool:
-        return not self.in_flight and not self._waiting
 
     @property
     def has_room(self) -> bool:
@@ -154,7 +157,7 @@ class Line:
             self._let_in(ticket)
         else:
             self._waiting[ticket] = None
-            self._stirred()
+            self._stir.now()
         return ticket
 
     def admit(self) -> None:
@@ -180,14 +183,14 @@ class Line:
             del self._waiting[ticket]
             self.series.refusals[refusal.status] += 1
             ticket.refuse(refusal)
-            self._stirred()
+            self._stir.now()
 
     def place_of(self, ticket: Ticket) -> int:
         return next((place for place, each in enumerate(self._waiting, 1) if each is ticket), 0)
 
     def left(self, ticket: Ticket) -> None:
         if self._waiting.pop(ticket, self) is None:
-            self._stirred()
+            self._stir.now()
 
     def forget(self) -> None:
         """The process is gone, and with it whom it served: a client that does not read may keep his lease for long."""
@@ -200,7 +203,7 @@ class Line:
         self.admit()
         if not self.in_flight:
             self.idle_since = self._clock()
-            self._stirred()
+            (self._stir.idle if self.is_open else self._stir.now)()
 
     def _let_in(self, ticket: Ticket) -> None:
         self.in_flight += 1

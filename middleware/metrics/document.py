@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from middleware.metrics.record import OWN, How, Row, Series, Term
 from middleware.metrics.sglang import SAID_ALREADY, SAYS_NOTHING
 from middleware.metrics.table import ABSENT, AREAS, TABLE
+from middleware.mux.families import FAMILIES, PREFIX
 
 HEAD = """# Every series of /metrics, and where it comes from
 
@@ -32,6 +33,9 @@ routers still read it. SGLang {sglang}'s own series stand behind them under thei
 
 In a source, `{{label=value}}` chooses samples, and what is chosen is summed.
 """
+SEVERAL = """Where several models take turns, each one's series stand there once it has been awake, with its first name
+as `model_name`. The switcher's own, of every model and from the first second, have `model_name` and no `engine`:
+"""
 REASONS_HEAD = "| series | reason |\n|---|---|\n"
 OURS = "vllm_shim:"
 TABLE_HEAD = "| series | type | unit | labels | from | remarks |\n|---|---|---|---|---|---|\n"
@@ -46,6 +50,9 @@ def _parts(vllm: str, sglang: str) -> Iterator[str]:
     for title, area in AREAS.items():
         yield f"\n## {title}\n\n{TABLE_HEAD}"
         yield from (_line(series) for series in area if series.how is not How.ABSENT)
+    yield f"\n## Of several models\n\n{SEVERAL}\n| series | type | labels | what |\n|---|---|---|---|\n"
+    for one in FAMILIES:
+        yield f"| `{PREFIX}{one.name}` | {one.kind} | {f'`{one.label}`' if one.label else ''} | {cell(one.text)} |\n"
     yield f"\n## Not there\n\nOf vLLM's, and why. Nothing is told as 0 that nobody counts.\n\n{REASONS_HEAD}"
     for series in TABLE:
         if series.how is How.ABSENT:

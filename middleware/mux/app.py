@@ -51,7 +51,7 @@ class Application:
         if settings.control_socket is not None:
             serving.append(asyncio.create_task(MuxControl(self.house).serve(settings.control_socket)))
         # Not by a reload: the port of a page is that of the start.
-        if port := settings.page_port or self.house.mux.page_port:
+        if port := settings.page_port:
             serving.append(asyncio.create_task(page.serve(port, settings, PageOfSeveral(self.house, self._memory))))
         try:
             yield

@@ -14,10 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from middleware.context import Context
 from middleware.control import Control, serve
 from middleware.inside import part
 from middleware.mux import told
-from middleware.mux.house import House, sglangs
+from middleware.mux.house import House, living
+from middleware.mux.members import Served
 from middleware.settings import SettingsError
 from operate import inside
 
@@ -47,7 +49,7 @@ class MuxControl:
 
     async def _part(self) -> dict[str, Any]:
         """The same fields as of one model, summed; the engine's are the switcher's."""
-        parts = [await part(one.built.context, self._began) for one in self._alive()]
+        parts = [await part(context, self._began) for _, context in self._living()]
         models = told.document(self._house)
         awake = [one["model"] for one in models["models"] if one["state"] == "awake"]
         healthy = self._house.is_switching
@@ -69,7 +71,7 @@ class MuxControl:
                 for name in ("in_flight", "choices", "running", "waiting")
             },
             **{name: _together(one[name] for one in parts) for name in ("rewritten", "refused", "failed")},
-            "faults": sum(one["faults"] for one in parts),
+            "faults": self._house.switcher.snapshot().faults + sum(one["faults"] for one in parts),
             "recent_errors": sorted(
                 (error for one in parts for error in one["recent_errors"]), key=lambda error: float(error["at"])
             )[-RECENT:],
@@ -84,13 +86,13 @@ class MuxControl:
 
     async def _each(self, order: Order, request: Request) -> JSONResponse:
         """To every engine that is there; the worst of their answers is ours."""
-        names = [one.name for one in self._alive()]
-        answers = [await order(Control(one.built.context), request) for one in self._alive()]
+        asked = self._living()
+        answers = [await order(Control(context), request) for _, context in asked]
         if not answers:
             return JSONResponse({"done": False, "requests": 0, "said": "No model is awake."}, 409)
         said = [json.loads(bytes(answer.body)) for answer in answers]
         worst = max(range(len(answers)), key=lambda at: answers[at].status_code)
-        sentences = " ".join(f"{name}: {one['said']}" for name, one in zip(names, said, strict=True))
+        sentences = " ".join(f"{one.name}: {answer['said']}" for (one, _), answer in zip(asked, said, strict=True))
         requests = sum(one["requests"] for one in said)
         left = {"left": sum(one["left"] for one in said)} if all("left" in one for one in said) else {}
         told_all = {"done": said[worst]["done"], "requests": requests, **left, "said": sentences}
@@ -103,8 +105,8 @@ class MuxControl:
             return JSONResponse({"done": False, "said": f"Nothing was changed: {error}."}, 409)
         return JSONResponse({"done": True, "said": changes})
 
-    def _alive(self) -> list[Any]:
-        return [one for one in sglangs(self._house.served.values()) if one.built and one.built.context.engine.alive]
+    def _living(self) -> list[tuple[Served, Context]]:
+        return living(self._house.served.values())
 
 
 def _sum(numbers: Any) -> int | None:

@@ -93,9 +93,7 @@ class Front:
             if not house.keys.allow(ANY_METHOD, path, UPSTREAM, scope["headers"]):
                 await unauthorized()(scope, receive, house.answers.identified(scope, send))
                 return
-            found = house.naming.of_path(path)
-            assert found is not None
-            name, path = found
+            name, path = house.naming.of_path(path)
             scope = {**scope, "path": path, "raw_path": quote(path).encode()}
         # What nobody would let in is told so by the first, before a body is read or a model woken.
         first = house.of(name) if name else self._whose.first()

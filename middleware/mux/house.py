@@ -11,6 +11,7 @@ from pathlib import Path
 
 from middleware.access import Keys
 from middleware.answers import Answers
+from middleware.context import Context
 from middleware.device_memory import DeviceMemory
 from middleware.mux import members, named
 from middleware.mux.members import MemoryOf, Served
@@ -20,7 +21,7 @@ from middleware.settings import Settings, SettingsError
 from switcher import spec
 from switcher.driver import Driver
 from switcher.exceptions import Ending
-from switcher.roster import PROCESS
+from switcher.roster import process
 from switcher.spec import Member, Mux
 from switcher.switcher import Switcher
 
@@ -85,7 +86,7 @@ class House:
         try:
             for member in mux.members:
                 old = before.get(member.name)
-                is_same = old is not None and _process(old.member) == _process(member)
+                is_same = old is not None and process(old.member) == process(member)
                 after[member.name] = old if old is not None and is_same else self._make(member)
         except SettingsError as error:
             raise SettingsError(f"{member.name}: {error}") from error
@@ -122,7 +123,7 @@ class House:
 
     def _is_there(self, one: Served) -> bool:
         now = self.switcher.snapshot().members
-        return any(each.name == one.name and _process(each.member) == _process(one.member) for each in now)
+        return any(each.name == one.name and process(each.member) == process(one.member) for each in now)
 
     async def _begin(self, one: Served) -> None:
         life = self._lives[id(one)] = AsyncExitStack()
@@ -158,6 +159,6 @@ def sglangs(served: Iterable[Served]) -> list[Served]:
     return [one for one in served if one.built is not None]
 
 
-def _process(member: Member) -> tuple[object, ...]:
-    """What a running process cannot change."""
-    return tuple(getattr(member, name) for name in PROCESS)
+def living(served: Iterable[Served]) -> list[tuple[Served, Context]]:
+    """Those whose engine answers now."""
+    return [(one, one.built.context) for one in served if one.built and one.built.context.engine.alive]

@@ -78,10 +78,8 @@ class Naming:
             raise no_such_model(name, tuple(self._members))
         return found
 
-    def of_path(self, path: str) -> tuple[str, str] | None:
+    def of_path(self, path: str) -> tuple[str, str]:
         """`/upstream/MODEL/REST`: the member, and /REST. A name may hold slashes: the longest that fits."""
-        if not path.startswith(UPSTREAM):
-            return None
         rest = path.removeprefix(UPSTREAM)
         fits = [name for name in self._members if rest == name or rest.startswith(f"{name}/")]
         if not fits:

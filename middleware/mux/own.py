@@ -33,7 +33,7 @@ ORDERS: dict[str, Order] = {
     "load": Switcher.load,
     "unload": Switcher.unload,
     "sleep": Switcher.put_to_sleep,
-    "wake": Switcher.wake,
+    "wake": Switcher.load,
 }
 MODELS = "/models/"
 CLOSED = "Orders are closed. Start the server with an API key, or with VLLM_SERVER_DEV_MODE=1, to give them."

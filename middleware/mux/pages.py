@@ -3,20 +3,18 @@ Called by `middleware.mux.own`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from middleware.metrics.exposition import Family, comments, head, number
+from middleware.metrics.exposition import Family, comments, head, number, read
+from middleware.metrics.record import Labels
+from middleware.mux.families import FAMILIES, PREFIX
 from middleware.mux.house import House, sglangs
 from switcher.series import Histogram
 from switcher.snapshot import MemberNow
-from switcher.states import State
 
 LABEL = "model_name"
 # The process's own, of prometheus_client: one process, whatever it serves.
 PROCESS = ("process_", "python_")
-PREFIX = "vllm_shim_model_"
-Labels = tuple[tuple[str, str], ...]
-Line = tuple[str, Labels, float]
 
 
 async def page(house: House) -> bytes:
@@ -28,15 +26,15 @@ async def page(house: House) -> bytes:
     ]
     texts = await asyncio.gather(*(metrics.page() for _, metrics in awake))
     own = "".join(_switchers(house.switcher.snapshot().members))
-    named = [(name, text.decode()) for (name, _), text in zip(awake, texts, strict=True)]
+    named = [(name, text) for (name, _), text in zip(awake, texts, strict=True)]
     return (own + await asyncio.to_thread(merged, named)).encode()
 
 
-def merged(pages: Iterable[tuple[str, str]]) -> str:
+def merged(pages: Iterable[tuple[str, bytes]]) -> str:
     """A family stands once in a page, with all its samples behind it."""
     families: dict[str, Family] = {}
-    for number_of_page, (model, text) in enumerate(pages):
-        for family in _families(text):
+    for number_of_page, (model, content) in enumerate(pages):
+        for family in read(content).families:
             process = family.name.startswith(PROCESS)
             if process and number_of_page:
                 continue
@@ -47,22 +45,6 @@ def merged(pages: Iterable[tuple[str, str]]) -> str:
             else:
                 known.lines += [line for line in lines if not line.startswith("#")]
     return "".join("\n".join((*family.lines, "")) for family in families.values())
-
-
-def _families(text: str) -> Iterator[Family]:
-    family: Family | None = None
-    for line in text.split("\n"):
-        if not line:
-            continue
-        words = line.split(" ", 3)
-        if line.startswith("#") and len(words) > 2 and (family is None or words[2] != family.name):
-            if family is not None:
-                yield family
-            family = Family(words[2])
-        if family is not None:
-            family.lines.append(line)
-    if family is not None:
-        yield family
 
 
 def _named(line: str, model: str) -> str:
@@ -81,53 +63,18 @@ def _named(line: str, model: str) -> str:
 
 def _switchers(members: Iterable[MemberNow]) -> Iterator[str]:
     everybody = tuple(members)
-    for name, kind, text, lines in _families_of(everybody):
-        family = PREFIX + name
-        yield comments(family, kind, text)
-        for suffix, labels, value in lines:
-            yield f"{head(family + suffix, labels)} {number(value)}\n"
+    for family in FAMILIES:
+        name = PREFIX + family.name
+        yield comments(name, family.kind, family.text)
+        for one in everybody:
+            for value, told in sorted(family.told(one).items()):
+                labels = ((LABEL, one.name), *(((family.label, str(value)),) if family.label else ()))
+                lines = _histogram(labels, told) if isinstance(told, Histogram) else [("", labels, float(told))]
+                for suffix, of_line, count in lines:
+                    yield f"{head(name + suffix, of_line)} {number(count)}\n"
 
 
-def _families_of(members: tuple[MemberNow, ...]) -> Iterator[tuple[str, str, str, list[Line]]]:
-    def each(value: Callable[[MemberNow], float]) -> list[Line]:
-        return [("", _of(one), value(one)) for one in members]
-
-    states = [
-        ("", (*_of(one), ("state", state.value)), float(one.state is state)) for one in members for state in State
-    ]
-    yield "state", "gauge", "1 for the state the model is in.", states
-    yield "requests_in_flight", "gauge", "Requests that the model serves now.", each(lambda one: one.in_flight)
-    yield "requests_queued", "gauge", "Requests that wait for the model's turn.", each(lambda one: one.queued)
-    yield "oldest_wait_seconds", "gauge", "How long the first of them has waited.", each(lambda one: one.oldest_wait)
-    yield "wakes_total", "counter", "How often the model was started or woken.", each(lambda one: one.series.wakes)
-    waits = [line for one in members for line in _histogram(_of(one), one.series.waits)]
-    yield "wait_seconds", "histogram", "Seconds in the queue of requests that were then served.", waits
-    steps = [
-        line
-        for one in members
-        for phase, seconds in sorted(one.series.steps.items())
-        for line in _histogram((*_of(one), ("phase", phase)), seconds)
-    ]
-    yield "step_seconds", "histogram", "Seconds of the steps of a switch, by phase.", steps
-    failures = [
-        ("", (*_of(one), ("phase", phase)), float(count))
-        for one in members
-        for phase, count in sorted(one.series.failures.items())
-    ]
-    yield "step_failures_total", "counter", "Steps that failed; died: the process ended by itself.", failures
-    refusals = [
-        ("", (*_of(one), ("status", str(status))), float(count))
-        for one in members
-        for status, count in sorted(one.series.refusals.items())
-    ]
-    yield "refusals_total", "counter", "Requests that had no turn, by the status they were answered with.", refusals
-
-
-def _of(one: MemberNow) -> Labels:
-    return ((LABEL, one.name),)
-
-
-def _histogram(labels: Labels, histogram: Histogram) -> Iterator[Line]:
+def _histogram(labels: Labels, histogram: Histogram) -> Iterator[tuple[str, Labels, float]]:
     for bound, count in histogram.cumulative():
         yield "_bucket", (*labels, ("le", number(bound))), float(count)
     yield "_count", labels, float(histogram.count)

@@ -5,27 +5,37 @@ GET /running answers with it, and the control socket shows it to the operator.
 from typing import Any
 
 from middleware.mux.house import House
-from switcher.snapshot import MemberNow
-from switcher.states import State
-
-_RESTING = frozenset({State.STOPPED, State.BACKOFF})
+from switcher.snapshot import MemberNow, Snapshot
+from switcher.states import GONE
 
 
 def document(house: House) -> dict[str, Any]:
     now = house.switcher.snapshot()
-    models = [_member(house, one) for one in now.members]
+    models = [member(house, one) for one in now.members]
     return {
-        "running": [one for one, member in zip(models, now.members, strict=True) if member.state not in _RESTING],
+        "running": [model for model, one in zip(models, now.members, strict=True) if one.state not in GONE],
         "models": models,
         "queued": now.queued,
-        "timeline": [
-            {"at": change.at, "model": change.name, "from": change.before.value, "to": change.after.value}
-            for change in now.timeline
-        ],
+        "timeline": timeline(now),
     }
 
 
-def _member(house: House, one: MemberNow) -> dict[str, Any]:
+def timeline(now: Snapshot) -> list[dict[str, Any]]:
+    """The last changes of a state; why, and after how many seconds in the state before."""
+    return [
+        {
+            "at": change.at,
+            "model": change.name,
+            "from": change.before.value,
+            "to": change.after.value,
+            "why": change.why,
+            "seconds": change.seconds,
+        }
+        for change in now.timeline
+    ]
+
+
+def member(house: House, one: MemberNow) -> dict[str, Any]:
     served = house.served.get(one.name)
     return {
         "model": one.name,

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from middleware.beside import serve_beside
+from middleware.engine import RETRY_SECONDS
 from middleware.errors import error, unavailable
 from middleware.listen import CannotListen, bound
 from middleware.masking import Mask
@@ -29,7 +30,6 @@ log = logging.getLogger("middleware.page")
 STATIC = Path(__file__).parent / "static"
 FILES = {"": "page.html", "page.js": "page.js", "page.css": "page.css", "icon.svg": "icon.svg"}
 MOST_STREAMS = 24  # tabs that were forgotten
-RETRY_SECONDS = 5
 SILENT_LOOKS = 20  # of a log, and the reader is told that we are here
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from middleware.mux import told
-from middleware.mux.house import House, sglangs
+from middleware.mux.house import House, living
 from middleware.mux.members import MemoryOf
 from middleware.mux.own import ORDERS
 from middleware.page.devices import Devices
@@ -32,25 +32,13 @@ class Several:
             yield
 
     def models(self) -> list[Document]:
-        models: list[Document] = told.document(self._house)["models"]
-        return models
+        return [told.member(self._house, one) for one in self._house.switcher.snapshot().members]
 
     def timeline(self) -> list[Document]:
-        return [
-            {
-                "at": change.at,
-                "model": change.name,
-                "from": change.before.value,
-                "to": change.after.value,
-                "why": change.why,
-                "seconds": change.seconds,
-            }
-            for change in self._house.switcher.snapshot().timeline
-        ]
+        return told.timeline(self._house.switcher.snapshot())
 
     async def numbers(self) -> dict[str, dict[str, float]]:
-        awake = [one for one in sglangs(self._house.served.values()) if one.built and one.built.context.engine.alive]
-        return {one.name: await numbers(one.built.context) for one in awake if one.built}
+        return {one.name: await numbers(context) for one, context in living(self._house.served.values())}
 
     async def devices(self) -> list[Document]:
         mux = self._house.mux

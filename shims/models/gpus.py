@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shims.exceptions import CommandLineError
+from shims.places import amd_nodes, text
 
 GIB = 1 << 30
 MIB_A_GIB = 1024
@@ -22,13 +23,10 @@ PATIENCE_SECONDS = 20
 def memory(machine: Path = Path("/")) -> tuple[float, ...]:
     """GiB of each device, by its number. AMD's kernel driver lists them in files; NVIDIA's tells its own program."""
     found: list[float] = []
-    nodes = machine.glob("sys/class/kfd/kfd/topology/nodes/*/properties")
-    for node in sorted(nodes, key=lambda path: int(path.parent.name)):
-        version = re.search(r"^gfx_target_version (\d+)$", _text(node), re.MULTILINE)
-        if version and int(version[1]):  # 0 is a CPU
-            banks = "".join(map(_text, node.parent.glob("mem_banks/*/properties")))
-            sizes = re.findall(r"^size_in_bytes (\d+)$", banks, re.MULTILINE)
-            found.append(sum(map(int, sizes)) / GIB)
+    for node, _ in amd_nodes(machine):
+        banks = "".join(map(text, node.glob("mem_banks/*/properties")))
+        sizes = re.findall(r"^size_in_bytes (\d+)$", banks, re.MULTILINE)
+        found.append(sum(map(int, sizes)) / GIB)
     return tuple(found) or _of_nvidia(machine)
 
 
@@ -62,10 +60,3 @@ def _of_nvidia(machine: Path) -> tuple[float, ...]:
         return tuple(int(line) / MIB_A_GIB for line in run.stdout.split())
     except (OSError, ValueError, subprocess.SubprocessError):
         return ()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

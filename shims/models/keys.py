@@ -9,8 +9,9 @@ from typing import Any
 
 from shims.models import kinds
 from shims.models.kinds import Kind
+from switcher.spec import Tier
 
-TIERS = ("cpu", "disk", "stopped")
+TIERS = tuple(tier.value for tier in Tier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ TOP: tuple[Key, ...] = (
     Key("device_memory_gib", kinds.MEMORIES, "how much memory a device has; without it what the driver says"),
     Key("slots", kinds.NUMBER, "how many models without `devices` may be awake at once; a group counts as one", 1),
     Key("host_memory_gib", kinds.GIB, "for the models asleep in tier cpu together; without it nobody counts"),
-    Key("queue", kinds.NUMBER, "requests that may wait, of all models together; one more is a 503", 1024),
+    Key("queue", kinds.NUMBER, "requests that may wait, of all models together; one more is a 429", 1024),
     Key("request", kinds.SECONDS, "a request that has waited so long is answered 503", 600),
     Key("page", kinds.PORT, "the port of the page for people, on 127.0.0.1; without it there is none"),
 )

@@ -5,9 +5,8 @@ machine as it was at the start. `operate.reload` calls `plan`; nothing is writte
 from __future__ import annotations
 
 import json
-import operator
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ AS_AT_THE_START = ("home", "log_dir", "shim_log", "python", "haproxy", "umask", 
 
 def record(chosen: Plan) -> str:
     facts = {name: getattr(chosen.facts, name) for name in AS_AT_THE_START}
-    return json.dumps({"words": chosen.words, "middleware": chosen.ports.middleware, "facts": facts}, indent=1)
+    return json.dumps({"words": chosen.words, "ports": asdict(chosen.ports), "facts": facts}, indent=1)
 
 
 def plan(folder: Path, env: Mapping[str, str], running: Collection[str]) -> Plan:
@@ -33,28 +32,27 @@ def plan(folder: Path, env: Mapping[str, str], running: Collection[str]) -> Plan
     from shims.models import command, fitting, several  # noqa: PLC0415
     from shims.models.naming import Before  # noqa: PLC0415
     from switcher import spec  # noqa: PLC0415
-    from switcher.roster import PROCESS  # noqa: PLC0415
+    from switcher.roster import process  # noqa: PLC0415
 
     try:
         start = json.loads((folder / WORDS).read_bytes())
+        front = start["ports"]
         mux = spec.read((folder / "models.json").read_bytes())
     except (OSError, ValueError) as error:
         raise StartError(f"{folder} serves no several models: there is nothing to read again") from error
-    env = {**env, "VLLM_SHIM_RUN_DIR": str(folder), "VLLM_SHIM_MIDDLEWARE_PORT": str(start["middleware"])}
+    env = {**env, "VLLM_SHIM_RUN_DIR": str(folder), "VLLM_SHIM_MIDDLEWARE_PORT": str(front["middleware"])}
+    if front["page"]:
+        env["VLLM_SHIM_PAGE"] = str(front["page"])  # another one is that of the next start
     models = command.read(start["words"], env)
     reads = several.read(models)
     found = several.gather(models, reads)
     ports = {member.name: member.port for member in mux.members}
-    if mux.page_port:
-        env["VLLM_SHIM_PAGE"] = str(mux.page_port)  # another one is that of the next start
-    public = json.loads((folder / "plan.json").read_bytes())["ports"]["public"]
-    ours = {*ports.values(), start["middleware"], public, mux.page_port}
+    ours = {*ports.values(), front["public"], front["middleware"], front["page"]}
     found = replace(found, **start["facts"], taken_ports=found.taken_ports - ours)
     slugs = {member.name: _slug(member.program) for member in mux.members}
     before = Before(ports, slugs, frozenset({*slugs.values(), *map(_slug, running)}))
     same = several.make(models, reads, found, of_machine=True, before=before)
     assert same.mux is not None
-    process = operator.attrgetter(*PROCESS)
     old = set(map(process, mux.members))
     kept = {member.name: slugs[member.name] for member in same.mux.members if process(member) in old}
     chosen = several.make(models, reads, found, of_machine=True, before=replace(before, slugs=kept))

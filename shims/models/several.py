@@ -119,7 +119,6 @@ def _mux(models: Models, built: Sequence[Built], front: Plan, memory: Mapping[in
         "default_seconds": asked.default_after,
         "queue_limit": asked.queue,
         "request_seconds": asked.request,
-        "page_port": front.ports.page,
     }
     members = tuple(_member(one, models.limits, front) for one in built)
     return Mux(members, memory, **{name: value for name, value in optional.items() if value is not None})

@@ -69,6 +69,7 @@ from collections.abc import Coroutine
 from tests.fakes.engine import Engine
 from tests.fakes.occupation import Occupation
 from tests.fakes.recorded import Recorded
+from tests.fakes.training import Training
 
 CHILDREN = ("sglang::scheduler", "sglang::detokenizer")
 PR_SET_PDEATHSIG = 1
@@ -97,6 +98,7 @@ def main() -> int:
         ready_at=time.monotonic() + load_seconds,
         quiet=os.environ.get("STANDIN_QUIET") == "1",
         occupation=Occupation(name),
+        training=Training(options.model_path),
     )
     engine.occupation.take()
     children: list[subprocess.Popen[bytes]] = []

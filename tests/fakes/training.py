@@ -26,7 +26,8 @@ class Training:
 
     paths = ("/pause_generation", "/continue_generation", "/update_weights_from_disk", "/update_weight_version")
 
-    def __init__(self) -> None:
+    def __init__(self, model_path: str = "") -> None:
+        self.model_path = model_path  # as the command line has it
         self.open, self.steps = asyncio.Event(), asyncio.Event()
         self.open.set()
         self.steps.set()
@@ -91,7 +92,8 @@ class Training:
         return json.dumps(listing).encode()
 
     def told(self, path: str, generating: int) -> bytes:
-        named = {"model_path": self.place, "served_model_name": self.place} if self.place else {}
+        named = {"model_path": self.model_path} if self.model_path else {}
+        named = {"model_path": self.place, "served_model_name": self.place} if self.place else named
         answers: dict[str, Any] = {
             "/model_info": {**named, "weight_version": self.version},
             "/server_info": {"tp_size": 1, "pp_size": 1, "dp_size": 1},

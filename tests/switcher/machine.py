@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from switcher.exceptions import Unavailable
 from switcher.spec import Member, Tier
-from switcher.states import State
+from switcher.states import GONE, State
 from tests.switcher.residency import Simulated
 from tests.switcher.scene import Scene, member
 from tests.switcher.virtual import VirtualLoop
@@ -132,7 +132,7 @@ class SwitcherMachine(RuleBasedStateMachine):
         if name in self.scene.drivers:
             self.scene.drivers[name].busy = "it is paused for a weight update" if value else None
 
-    @rule(name=names, order=st.sampled_from(["load", "wake", "unload", "put_to_sleep"]))
+    @rule(name=names, order=st.sampled_from(["load", "unload", "put_to_sleep"]))
     def order(self, name: str, order: str) -> None:
         async def give() -> object:
             try:
@@ -177,7 +177,7 @@ class SwitcherMachine(RuleBasedStateMachine):
         self.scene.finish()
         for each in self.scene.switcher.snapshot().members:
             assert each.in_flight == self.scene.inside[each.name], each
-            assert each.in_flight == 0 or not each.member.concurrency or each.state is not State.STOPPED, each
+            assert each.in_flight == 0 or each.state not in GONE, each
             # Who was not made to fail does not suffer from those who were.
             assert each.name in self.troubled or each.state is not State.BACKOFF, each
 

@@ -15,7 +15,7 @@ ONE = {"name": "a", "program": "sglang-a", "names": ["a"], "port": 8001}
 
 def test_what_is_written_is_read() -> None:
     a = member("a", aliases=("x", "y"), tier=Tier.DISK, min_residency_seconds=3.0, pin=True, group="g", command="abc")
-    mux = Mux((a, member("b", devices=())), device_memory={0: 80.0, 7: 24.5}, default="x", page_port=9000)
+    mux = Mux((a, member("b", devices=())), device_memory={0: 80.0, 7: 24.5}, default="x")
     assert read(json.dumps(mux.to_json())) == mux
 
 

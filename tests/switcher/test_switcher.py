@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -431,6 +432,19 @@ async def test_one_that_cannot_sleep_is_stopped_and_nothing_has_failed() -> None
 
 
 @story
+async def test_the_switch_of_one_that_cannot_sleep_costs_its_stop_and_its_start() -> None:
+    async with scene(member("a", queue_limit=1), B) as s:
+        s.drivers["a"].sleepless = True
+        s.drivers["a"].costs = dataclasses.replace(s.drivers["a"].costs, start=60.0, stop=2.0)
+        await s.awake("a")
+        await s.awake("b")
+        s.switcher.ticket("a")
+        with pytest.raises(Unavailable) as full:
+            s.switcher.ticket("a")
+        assert (full.value.status, full.value.retry_after) == (429, 62)
+
+
+@story
 async def test_a_model_that_dies_awake_comes_back_by_itself() -> None:
     async with scene(A) as s:
         await s.awake("a")
@@ -545,7 +559,7 @@ async def test_orders_load_sleep_and_unload() -> None:
         assert await s.switcher.load("a") is State.AWAKE
         assert await s.switcher.put_to_sleep("a") is State.ASLEEP
         assert await s.switcher.put_to_sleep("a") is State.ASLEEP
-        assert await s.switcher.wake("a") is State.AWAKE
+        assert await s.switcher.load("a") is State.AWAKE
         assert await s.switcher.unload("a") is State.STOPPED
         assert await s.switcher.unload("a") is State.STOPPED
         assert await s.switcher.load("b") is State.AWAKE

@@ -92,12 +92,12 @@ def test_metrics_have_each_models_series_and_the_switchers(guarded: Several) -> 
     assert served == {"a", "b"}
     now = {
         (sample.labels["model_name"], sample.labels["state"])
-        for sample in families["vllm_shim_model_state"].samples
+        for sample in families["vllm_shim:model_state"].samples
         if sample.value
     }
     assert now == {("a", "stopped"), ("b", "awake")}
-    assert families["vllm_shim_model_wakes"].samples[0].value >= 1
-    assert {sample.labels["phase"] for sample in families["vllm_shim_model_step_seconds"].samples} >= {"start", "stop"}
+    assert families["vllm_shim:model_wakes"].samples[0].value >= 1
+    assert {sample.labels["phase"] for sample in families["vllm_shim:model_step_seconds"].samples} >= {"start", "stop"}
     assert len(families["process_open_fds"].samples) == 1
     for family in families.values():
         heads = [(one.name, tuple(sorted(one.labels.items()))) for one in family.samples]
@@ -105,7 +105,7 @@ def test_metrics_have_each_models_series_and_the_switchers(guarded: Several) -> 
 
 
 def test_a_family_stands_once_though_several_pages_have_it() -> None:
-    page = '# HELP x A.\n# TYPE x gauge\nx 1.0\n# HELP y B.\n# TYPE y gauge\ny{a="1"} 2.0\ny{model_name="own"} 3.0\n'
+    page = b'# HELP x A.\n# TYPE x gauge\nx 1.0\n# HELP y B.\n# TYPE y gauge\ny{a="1"} 2.0\ny{model_name="own"} 3.0\n'
     text = merged([("m", page), ("n", page)])
     assert text.count("# TYPE x gauge") == 1
     assert 'x{model_name="m"} 1.0\nx{model_name="n"} 1.0\n' in text
@@ -116,7 +116,7 @@ def test_a_family_stands_once_though_several_pages_have_it() -> None:
 def test_a_model_that_was_never_awake_has_its_state_and_no_more() -> None:
     with several(member("a"), member("b")) as front:
         text = front.get("/metrics").text
-        assert 'vllm_shim_model_state{model_name="a",state="stopped"} 1.0' in text
+        assert 'vllm_shim:model_state{model_name="a",state="stopped"} 1.0' in text
         assert "vllm:" not in text
 
 

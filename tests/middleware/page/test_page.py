@@ -58,7 +58,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Several, Pa
     port = free_port()
     a = replace(member("a", names=("a", "org/a"), devices=(0,)), engine_log=str(log))
     b = member("b", devices=(0,))
-    with several(a, b, settings={"api_keys": (KEY,)}, page_port=port, device_memory={0: 1.0}) as front:
+    with several(a, b, settings={"api_keys": (KEY,), "page_port": port}, device_memory={0: 1.0}) as front:
         front.client.headers["authorization"] = f"Bearer {KEY}"
         page = Page(port)
         with page.client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from shims.exceptions import ShimError
 from shims.models import document, keys, schema
+from shims.models.entry import Limits
 from shims.places import Places
 from switcher import spec
 from tests.shims.models.conftest import Several, member
@@ -215,6 +217,10 @@ def test_the_example_is_accepted_and_holds_every_key(several: Several) -> None:
     assert {key.name for key in keys.MODEL} == {key for model in plain["models"] for key in model}
     limits = next(model["limits"] for model in plain["models"] if "limits" in model)
     assert {key.name for key in keys.LIMITS} == set(limits)
+
+
+def test_a_limit_that_is_not_given_is_the_tables() -> None:
+    assert {key.name: key.default for key in keys.LIMITS} == asdict(Limits())
 
 
 def test_the_schema_takes_the_example_and_none_of_what_the_reader_refuses() -> None:
