@@ -6,7 +6,7 @@ TP ?= 1
 ARGS ?=
 ENGINE ?=
 IMAGE ?= vllm-to-sglang:latest
-BASE_IMAGE ?= lmsysorg/sglang-rocm:v0.5.18-rocm724-mi30x-20260825
+BASE_IMAGE ?=
 DRY ?=
 QUICK ?=
 BUILDER ?=
@@ -43,6 +43,10 @@ haproxy:
 .PHONY: prometheus
 prometheus:
 	@command -v prometheus >/dev/null && command -v promtool >/dev/null || tests/prometheus/get_prometheus
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || { echo "installing chromium"; apt-get install --yes --no-install-recommends chromium >/dev/null; }
 
 .PHONY: helm
 helm: .venv/.stamp
@@ -88,9 +92,10 @@ bench: .venv/.stamp .venv-bench/.stamp haproxy ## the measurements that the READ
 bench-mux: .venv/.stamp .venv-bench/.stamp haproxy ## several models, beside sglangmux 0.1.1: bench/results/mux.md, ten minutes
 	@.venv/bin/python -m bench.mux
 
-picture: install haproxy prometheus engine ## docs/load.svg and life.svg: a load as a real Prometheus sees it, a pod's life as a kubelet does; seven minutes
+picture: install haproxy prometheus engine chromium ## docs/load.svg, life.svg and page.png: a load as a real Prometheus sees it, a pod's life as a kubelet does, the page for people; eight minutes
 	@.venv/bin/python -m tests.prometheus.load_picture
 	@.venv/bin/python -m tests.life.picture
+	@.venv/bin/python -m tests.middleware.page.picture
 
 .venv-bench/.stamp: bench/requirements.txt
 	@$(PYTHON) -m venv .venv-bench
@@ -124,8 +129,7 @@ check: install ## ruff, mypy, and that the documents are what the tables say
 test: install haproxy prometheus helm engine rl-clients ## unit tests, the real stack over a stand-in, the real engine
 	@folder=$$(mktemp -d /tmp/tests.XXXXXX); .venv/bin/pytest --numprocesses 2 --basetemp=$$folder; code=$$?; rm -rf $$folder; exit $$code
 
-test-page: install haproxy ## the page for people in a real browser, Debian's chromium, over the stack with a stand-in
-	@command -v chromium >/dev/null || { echo "installing chromium"; apt-get install --yes --no-install-recommends chromium >/dev/null; }
+test-page: install haproxy chromium ## the page for people in a real browser, Debian's chromium, over the stack with a stand-in
 	@.venv/bin/pytest -m browser
 
 catalog: install ## rebuild shims/catalog from the published packages, print what changed: VLLM=0.33.0 SGLANG=0.5.23

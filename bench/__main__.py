@@ -1,6 +1,6 @@
 """`make bench`: all figures in one run, about ten minutes; `make bench QUICK=1` shows in one that it works.
 
-python -m bench [--quick] [--only NAME ...] [--rollouts] [--out FOLDER] [--no-engine]
+python -m bench [--quick] [--only NAME ...] [--out FOLDER] [--no-engine]
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import earlier, machine, pictures, real, startup, table
+from bench import machine, pictures, real, startup, table
 from bench.contenders import CONTENDER_LIST
 from bench.rounds import DRAWN_PACE_MS, Collected, collect
 from bench.running import Failed
@@ -27,7 +27,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round: figures that prove nothing")
     names = [one.name for one in CONTENDER_LIST]
     parser.add_argument("--only", nargs="*", default=[], choices=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--rollouts", action="store_true", help="those alone; the rest stays as it was measured before")
     parser.add_argument("--out", type=Path, help="where the table, the pictures and results.json go")
     parser.add_argument("--no-engine", action="store_true", help="leave the real engine out")
     return parser.parse_args()
@@ -53,22 +52,15 @@ def main() -> int:
     if len(all_cores.everything) < 2:
         say("one core only: what is measured shares it with its clients, and only the CPU figures mean something")
     os.sched_setaffinity(0, {all_cores.load})
-    collected = collect(sizes, all_cores, say, options.only, rollouts_only=options.rollouts)
+    collected = collect(sizes, all_cores, say, options.only)
     os.sched_setaffinity(0, all_cores.everything)
     rounds = 0 if options.no_engine else sizes.real_rounds
-    if not options.rollouts:
-        say("starts of vllm serve")
-        starts = startup.measured(sizes.starts)
-    end_to_end = _real(rounds, collected, say, rollouts_only=options.rollouts)
+    say("starts of vllm serve")
+    starts = startup.measured(sizes.starts)
+    end_to_end = _real(rounds, collected, say)
     load = " ".join(f"{value:.2f}" for value in os.getloadavg())
     run = f"{sizes.rounds} rounds, {time.monotonic() - started:.0f} s" + (", quick" if options.quick else "")
-    if options.rollouts:
-        last = earlier.read(RESULTS / "results.json")
-        last.take(collected, end_to_end)
-        last.machine["rollouts"] = f"{described['date']}, {run}; load average at the end {load}; {described['commit']}"
-        described, collected, starts, end_to_end = last.machine, last.collected, last.starts, last.real
-    else:
-        described |= {"load average at the end": load, "run": run}
+    described |= {"load average at the end": load, "run": run}
     out.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": described,
@@ -88,11 +80,11 @@ def main() -> int:
     return 0
 
 
-def _real(rounds: int, collected: Collected, say: real.Say, *, rollouts_only: bool) -> real.Real | None:
+def _real(rounds: int, collected: Collected, say: real.Say) -> real.Real | None:
     if not rounds:
         return None
     try:
-        return real.measured(rounds, say, rollouts_only=rollouts_only)
+        return real.measured(rounds, say)
     except (real.Skipped, Failed) as why:
         collected.problems.append(f"the real engine: {why}")
         return None

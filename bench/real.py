@@ -67,7 +67,7 @@ def body(tokens: int) -> str:
     return json.dumps({**request, "stream": True, "max_tokens": tokens, "ignore_eos": True, "temperature": 0})
 
 
-def measured(rounds: int, say: Say, *, rollouts_only: bool = False) -> Real:
+def measured(rounds: int, say: Say) -> Real:
     if not ENGINE.exists() or not MODEL_FOLDER.is_dir():
         raise Skipped("the CPU engine is not installed (`make engine`)")
     port = free_port()
@@ -86,10 +86,10 @@ def measured(rounds: int, say: Say, *, rollouts_only: bool = False) -> Real:
         say("the real engine: it loads")
         with process(words, folder / "log", env=env) as running:
             wait_until_it_chats(port, running, folder / "log", LOAD_SECONDS, right="")
-            return _compared({"ours": port, "direct": port + 1}, rounds, say, rollouts_only=rollouts_only)
+            return _compared({"ours": port, "direct": port + 1}, rounds, say)
 
 
-def _compared(ports: dict[str, int], rounds: int, say: Say, *, rollouts_only: bool) -> Real:
+def _compared(ports: dict[str, int], rounds: int, say: Say) -> Real:
     real = Real()
     for side in SIDES:  # What is asked here fills the caches of both.
         watch(Asked(ports[side], streams=STREAMS, tokens=8, pace_ms=0, body=body(8)))
@@ -99,8 +99,6 @@ def _compared(ports: dict[str, int], rounds: int, say: Say, *, rollouts_only: bo
         # Whoever is first is so every other time.
         for side in SIDES if number % 2 else reversed(SIDES):
             real.rollouts_per_second[side].append(rollouts.per_second(ports[side], ours=side == "ours"))
-            if rollouts_only:
-                continue
             seen = watch(Asked(ports[side], streams=STREAMS, tokens=TOKENS, pace_ms=0, body=body(TOKENS)))
             alone = watch(Asked(ports[side], streams=1, tokens=2, pace_ms=0, repeats=FIRSTS, body=body(2)))
             broken = seen.broken + alone.broken

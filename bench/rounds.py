@@ -70,15 +70,13 @@ class Collected:
         return [ours[number] - theirs[number] for number in sorted(ours.keys() & theirs.keys())]
 
 
-def collect(
-    sizes: Sizes, cores: Cores, say: Say, only: Sequence[str] = (), *, rollouts_only: bool = False
-) -> Collected:
+def collect(sizes: Sizes, cores: Cores, say: Say, only: Sequence[str] = ()) -> Collected:
     collected = Collected()
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     bodies = Bodies(folder)
     place = Place(folder, free_port(), cores)
     chosen = [one for one in CONTENDER_LIST if one.name in only] if only else list(CONTENDER_LIST)
-    if sizes.brief or rollouts_only:
+    if sizes.brief:
         chosen = [one for one in chosen if not one.requests_only]
     with stand_in(place):
         for number in range(sizes.rounds):
@@ -91,14 +89,14 @@ def collect(
                         sheet.figures["start_s"] = time.perf_counter() - began
                         settle()
                         bench = Bench(contender, running, bodies, sizes, sheet)
+                        # What idles is measured first: a load that was cut off is still worked at for a moment.
+                        measure(bench, first=number == 0)
+                        scrapes.measured(bench)
                         rollouts.measured(bench)
-                        if not rollouts_only:
-                            measure(bench, first=number == 0)
-                            scrapes.measured(bench)
                 except WRONG as failure:
                     sheet.problems.append(f"{contender.label}: {failure}")
                 collected.take(contender.name, number, sheet)
-        for contender in () if rollouts_only else DRAWN:
+        for contender in DRAWN:
             say(f"the gaps of one stream: {contender.label}")
             try:
                 draw(contender, place, sizes, collected)

@@ -143,8 +143,6 @@ def markdown(machine: Mapping[str, str], collected: Collected, starts: Starts | 
 def summary(machine: Mapping[str, str], collected: Collected) -> str:
     """What the README shows of it: few columns, and paths from there."""
     dated = f"{machine['date']}, {machine['processor']}, {machine['kernel']}; medians of {machine['run']}."
-    if "rollouts" in machine:
-        dated += f" Rollouts: {machine['rollouts'].partition(';')[0]}."
     contenders = [one for one in CONTENDER_LIST if one is not DIRECT and not one.requests_only]
     parts = [
         "![CPU a request and a chunk, by contender](bench/results/cost.svg)",

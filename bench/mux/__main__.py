@@ -17,14 +17,14 @@ from pathlib import Path
 from bench import machine
 from bench.mux import latency, picture, table
 from bench.mux.contenders import CONTENDER_LIST, SCRIPTS, SGLANGMUX, Contender, Place
-from bench.mux.device import Device
+from bench.mux.device import COSTS, Device
 from bench.mux.scenarios import SCENARIOS, Figures, Scenario, begin
 from bench.running import Failed
 
 Measured = dict[str, dict[str, list[Figures]]]
 RESULTS = machine.ROOT / "bench/results"
 LATENCY = "latency"
-COSTS_SAID = "a release 0.2 s, a resume 0.3 s, weights from disk 0.5 s, a start 2 s"
+COSTS_SAID = "a release {} s, a resume {} s, weights from disk {} s, a start {} s".format(*COSTS.values())
 LATENCY_SECONDS = 3
 LATENCY_ROUNDS = 3
 

@@ -31,9 +31,12 @@ WEIGHTS = (2).to_bytes(8, "little") + b"{}"
 SCRIPT = """\
 MODEL_NAME={model}
 PORT={port}
-cd {folder}
-exec {engine} --model-path $MODEL_NAME --served-model-name $MODEL_NAME --host 127.0.0.1 --port $PORT
+export PYTHONPATH={folder}/py
+exec {python} -m sglang.launch_server --model-path {folder}/$MODEL_NAME --served-model-name $MODEL_NAME \\
+  --host 127.0.0.1 --port $PORT --enable-memory-saver
 """
+# Where a script finds SGLang: what it starts is the stand-in, in the same process.
+LAUNCH_SERVER = "import os, sys\n\nos.execv({words[0]!r}, [*{words!r}, *sys.argv[1:]])\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,14 @@ class Contender:
 
 def _scripts(place: Place, engines: tuple[int, ...]) -> list[str]:
     found = []
+    package = place.folder / "py/sglang"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "launch_server.py").write_text(LAUNCH_SERVER.format(words=shlex.split(place.engine)))
     for model, port in zip(MODELS, engines, strict=True):
         script = place.folder / f"{model}.sh"
         folder = shlex.quote(str(place.folder))
-        script.write_text(SCRIPT.format(model=model, port=port, folder=folder, engine=place.engine))
+        script.write_text(SCRIPT.format(model=model, port=port, folder=folder, python=sys.executable))
         found.append(str(script))
     return found
 
@@ -141,5 +148,5 @@ def _ours_tier(tier: str) -> Callable[[Place, int, tuple[int, ...]], list[str]]:
 SGLANGMUX = Contender("sglangmux", "sglangmux 0.1.1", _sglangmux, {"RUST_LOG": "info"}, "weights from disk")
 DISK = Contender("disk", "ours, `tier: disk`", _ours_tier("disk"), {}, "weights from disk", MAX_WAIT)
 CPU = Contender("cpu", "ours, `tier: cpu`", _ours_tier("cpu"), {}, "weights in the host's memory", MAX_WAIT)
-SCRIPTS = Contender("scripts", "ours, sglangmux's scripts", _ours_scripts, {}, "stopped", DEFAULT_MAX_WAIT)
+SCRIPTS = Contender("scripts", "ours, sglangmux's scripts", _ours_scripts, {}, "weights from disk", DEFAULT_MAX_WAIT)
 CONTENDER_LIST = (SGLANGMUX, DISK, CPU, SCRIPTS)

@@ -23,9 +23,8 @@ Made by `make bench-mux`. Two models, one device with room for one of them, the 
 second one on the device dies. No GPU and no real weights: what is compared is who decides what, and when."""
 NOTES = f"""sglangmux has started both models before its port opens; ours with a `tier` does so with an open
 port (`preload`), and with scripts at the first request. `tier: disk` is what sglangmux does: weights are read again
-at each switch. `tier: cpu` keeps them in the host's memory. A script's model is stopped here, and starts anew: a
-stand-in is no `sglang.launch_server` whose --enable-memory-saver could be read, which is as `tier: disk`. Its
-`max_wait` is the default, 30 s. sglangmux's limit of a switch was {SWITCH_SECONDS} s instead of 60 (so long its clients
+at each switch. `tier: cpu` keeps them in the host's memory. A script has --enable-memory-saver, and so its model is
+as `tier: disk`; its `max_wait` is the default, 30 s. sglangmux's limit of a switch was {SWITCH_SECONDS} s instead of 60 (so long its clients
 wait for an error), and a client here gives up after 15 s. Times are the median of the rounds; "longest", counts and
 outcomes are the worst of them."""
 COST = """## What ours costs a request

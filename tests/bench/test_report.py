@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import xml.etree.ElementTree as ET
-from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
-from bench import earlier, pictures, table
+from bench import pictures, table
 from bench.contenders import MIDDLEWARE, ROUTER, STACK
 from bench.figures import Sheet
 from bench.quantiles import quantile, rounded, shown
@@ -86,24 +83,3 @@ def test_numbers_have_as_many_digits_as_they_deserve() -> None:
     assert shown([]) == "-"
     assert shown([1.0, 3.0, 2.0]) == "2.00 (1.00 to 3.00)"
     assert quantile([3.0, 1.0, 2.0], 0.99) == 3.0
-
-
-def test_a_run_of_rollouts_alone_leaves_the_rest_as_it_was(tmp_path: Path) -> None:
-    one = collected()
-    one.take(STACK.name, 0, Sheet({"rollout_cpu_ms": 9.0, "rollout_cpu_ms:haproxy": 1.0}))
-    real = Real({"direct": [100.0], "ours": [99.0]}, {"direct": [50.0], "ours": [51.0]})
-    document = {"machine": {"date": "then"}, **asdict(one), "startup": asdict(Starts([0.2], [0.1]))}
-    (tmp_path / "results.json").write_text(json.dumps({**document, "real": real.to_json()}))
-    last = earlier.read(tmp_path / "results.json")
-    assert (last.collected, last.real, last.machine) == (one, real, {"date": "then"})
-    fresh = Collected()
-    fresh.take(STACK.name, 0, Sheet({"rollout_cpu_ms": 0.5, "start_s": 7.0}))
-    last.take(fresh, Real(rollouts_per_second={"direct": [10.0], "ours": [9.8]}))
-    assert last.collected.figures[STACK.name] == {
-        "ttft1_p50_ms": {0: 1.5, 1: 1.5},
-        "ttft1_p99_ms": {0: 2.0, 1: 2.0},
-        "ttft64_p50_ms": {0: 20.0, 1: 20.0},
-        "rollout_cpu_ms": {0: 0.5},
-    }
-    assert last.real.rollout_ratios() == pytest.approx([0.98])
-    assert last.real.ratios() == [0.99]

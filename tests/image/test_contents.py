@@ -95,9 +95,9 @@ def test_our_code_is_compiled(host: Any) -> None:
     assert int(found) > 100
 
 
-def test_the_image_adds_less_than_100_mb(config: dict[str, Any]) -> None:
+def test_the_image_adds_less_than_70_mb(config: dict[str, Any]) -> None:
     base = config["Labels"]["org.opencontainers.image.base.name"]
-    assert inspect_image()["Size"] - inspect_image(base)["Size"] < 100e6
+    assert inspect_image()["Size"] - inspect_image(base)["Size"] < 70e6
 
 
 def test_labels_say_what_it_is_and_what_it_stands_on(config: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.image.podman import container, volume
+from tests.server import wait_for
 
 PREWARM = ("vllm-to-sglang", "prewarm")
 # As the operator's pod has it.
@@ -49,8 +50,7 @@ def test_a_time_limit_ends_it() -> None:
 
 def test_a_pod_that_is_deleted_meanwhile_ends_in_order() -> None:
     with container(*PREWARM[1:], "--", *SERVER, command=PREWARM[:1], env={**ENV, "STANDIN_LOAD_SECONDS": "60"}) as one:
-        while "supervisord" not in one.run("ps", "ax", check=False).stdout and "sglang" not in one.output:
-            pass
+        wait_for(lambda: "wrote triton: " in one.output, "the engine loads")
         assert one.stop(20) == 128 + 15
         assert "prewarm: stopped by a signal" in one.output
 

@@ -145,7 +145,7 @@ def test_trl_scores_sequences_as_sglang_does(trained: Server, trl: Any) -> None:
         info = trained.client.post(f"http://127.0.0.1:{trained.port + 1}/generate", json=body).json()["meta_info"]
         own = [triple[:2] for triple in info["input_token_logprobs"][start:]]
         assert [row[0] for row in told["actual_token_ids"][place]] == [token for _, token in own]
-        assert [row[0] for row in told["actual_logprobs"][place]] == pytest.approx([one for one, _ in own], abs=0.2)
+        assert [row[0] for row in told["actual_logprobs"][place]] == pytest.approx([one for one, _ in own], abs=0.001)
         assert [len(row) for row in told["logprob_token_ids"][place]] == [4] * len(own)
 
 
@@ -155,8 +155,7 @@ def test_trl_learns_what_it_is_connected_to(trl: Any) -> None:
 
 
 def test_trl_stops_with_a_sentence_where_it_would_send_weights(trl: Any) -> None:
-    assert "RuntimeError" in trl["weights"]
-    assert "weight" in trl["weights"]
+    assert "has no weight-transfer engine" in trl["weights"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
