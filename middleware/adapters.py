@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextvars import ContextVar, Token
 
+from middleware.together import Together
+
 # What the request that is being served runs on; it counts until its answer is over.
 _RUNNING: ContextVar["list[Adapter] | None"] = ContextVar("adapters", default=None)
 _NUMBERED = re.compile(r"(.+)#(\d+)", re.DOTALL)
@@ -67,8 +69,8 @@ class Adapters:
         self._waiting: dict[str, int] = {}
         self._work: set[asyncio.Future[None]] = set()
         self.loading = asyncio.Lock()
-        # Of /load_lora_adapter, by name and path: its clients ask again before it is done.
-        self.in_place: dict[tuple[str, str], asyncio.Future[None]] = {}
+        # Of /load_lora_adapter, by name and path: prime-rl waits 30 s and asks again.
+        self.in_place = Together()
 
     def __contains__(self, name: object) -> bool:
         return name in self._adapters

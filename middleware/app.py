@@ -25,7 +25,7 @@ from middleware.device_memory import DeviceMemory
 from middleware.dialect.ids import assigned
 from middleware.engine import Engine
 from middleware.errors import Refused, error
-from middleware.errors_log import ErrorsLog
+from middleware.errors_log import PROBES, ErrorsLog
 from middleware.fields.bound import Server, bind
 from middleware.flow import Flow
 from middleware.front import Middleware
@@ -55,9 +55,6 @@ from middleware.weights.update import Updates
 from middleware.weights.weights import Weights
 
 log = logging.getLogger("middleware")
-
-# Asked several times a second: what they say is no request refused.
-PROBES = frozenset({"/health", "/ping", "/ready"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +90,7 @@ def build(settings: Settings, memory: DeviceMemory | None = None) -> Built:
     metrics.counts.recent = Recent(Mask(settings.api_keys))
 
     async def warm() -> None:
+        proxy.learn(model.vocabulary)
         await prompts.warm()
         await metrics.begin()
 

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 from middleware.beside import serve_beside
 from middleware.context import Context
+from middleware.flow import ABORT
 from middleware.inside import part
 from middleware.upstream import ConnectFailed, UpstreamError
 from operate import inside
@@ -27,7 +29,6 @@ log = logging.getLogger("middleware.control")
 ENGINE_SECONDS = 10.0  # for SGLang to take an order; a scheduler that is busy with a long prefill takes its time
 SETTLE_SECONDS = 5.0  # for what was aborted to end
 UNKNOWN = -1  # in the place of SGLang's status
-ABORT_ALL = b'{"rid": "", "abort_all": true}'
 
 
 class Control:
@@ -58,12 +59,7 @@ class Control:
         """SGLang takes the order and says nothing of what came of it: whether requests end is seen here."""
         flow = self._flow
         before = flow.requests
-        flow.aborting += 1
-        try:
-            status, _ = answer = await self._order("/abort_request", ABORT_ALL)
-            flow.aborts += status == 200  # What is still to be sent of a batch ends with it.
-        finally:
-            flow.aborting -= 1
+        status, _ = answer = await flow.abort_all(partial(self._order, ABORT))
         if status != 200:
             return self._undone("abort", answer)
         with contextlib.suppress(TimeoutError):

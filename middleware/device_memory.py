@@ -1,5 +1,5 @@
 """How much memory of the GPUs is in use, as their driver tells: AMD's files in /sys, or nvidia-smi.
-Read by `middleware.sleeping` before and after a release, because SGLang answers OK even where nothing was freed.
+Read by `middleware.saver` before and after a release, because SGLang answers OK even where nothing was freed.
 """
 
 import asyncio

@@ -38,6 +38,11 @@ class Refused(Exception):
         self.response = response
         self.rule = rule
 
+    @property
+    def sentence(self) -> str:
+        """Of one in vLLM's shape."""
+        return str(json.loads(bytes(self.response.body))["error"]["message"])
+
 
 def error_body(status: int, message: str, *, param: str | None = None, kind: str | None = None) -> dict[str, object]:
     return {"error": {"message": message, "type": kind or type_of(status), "param": param, "code": status}}

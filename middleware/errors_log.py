@@ -22,7 +22,7 @@ log = logging.getLogger("middleware.errors_log")
 
 MAX_BYTES = 4 << 20
 BACKUPS = 1
-# haproxy asks three times a second, through all of a start.
+# haproxy asks three times a second, through all of a start: what they say is no request refused.
 PROBES = NEVER | {"/ping", "/ready"}
 LONGEST_BODY = 64 << 10
 LONGEST_MESSAGE = 2000

@@ -1,8 +1,19 @@
 """What goes on between us and SGLang, in a few numbers. Written by whoever sends the engine work (`middleware.proxy`,
-`relay` and `calls`) and by `control`, read by `middleware.stall`, the batch of chats and the metrics.
+`relay`, `calls`) and by who aborts it all (`control`, `endpoints.abort`), read by `stall`, the batch of chats, metrics.
 """
 
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TypeVar
+
+import msgspec
+
 from middleware.fields.told import Told
+
+T = TypeVar("T")
+
+ABORT = "/abort_request"
+ABORT_ALL = {"rid": "", "abort_all": True}
 
 
 class Flow:
@@ -32,3 +43,13 @@ class Flow:
         self.active -= choices
         self.requests -= bool(choices)
         self.running.pop(id(told), None)
+
+    async def abort_all(self, order: Callable[[bytes], Awaitable[tuple[int, T]]]) -> tuple[int, T]:
+        """The answer to `order`, which gives ABORT a body. What is still to be sent of a batch ends with it."""
+        self.aborting += 1
+        try:
+            answer = await order(msgspec.json.encode(ABORT_ALL))
+            self.aborts += answer[0] == HTTPStatus.OK
+        finally:
+            self.aborting -= 1
+        return answer

@@ -104,6 +104,15 @@ def response_headers(status: int, headers: Headers) -> list[tuple[bytes, bytes]]
     ]
 
 
+def whole_headers(status: int, headers: Headers, length: int) -> list[tuple[bytes, bytes]]:
+    """Of an answer that is written anew: an error is always JSON, as vLLM has it, whatever SGLang wrote."""
+    drops = (b"content-length", b"content-type") if status >= 400 else (b"content-length",)
+    kept = [(name, value) for name, value in response_headers(status, headers) if name not in drops]
+    if status >= 400:
+        kept.append((b"content-type", b"application/json"))
+    return [*kept, (b"content-length", b"%d" % length)]
+
+
 def _without_named(drops: frozenset[bytes], headers: Headers) -> frozenset[bytes]:
     for name, value in headers:
         if name == b"connection":

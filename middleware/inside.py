@@ -2,6 +2,7 @@
 Made by `middleware.control` for an operator; `operate.inside` puts it beside what supervisord and the files say.
 """
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from middleware.metrics.counts import Counter, Values
 async def part(context: Context, began: float) -> dict[str, Any]:
     engine, counts = context.engine, context.metrics.counts
     load = await context.metrics.load()
+    last = await asyncio.to_thread(lambda: counts.recent.last)
     running, waiting = load if load is not None else (None, None)
     return {
         "pid": os.getpid(),
@@ -38,7 +40,7 @@ async def part(context: Context, began: float) -> dict[str, Any]:
         "refused": _by_first(counts.refused) | _by_first(counts.rejected),
         "failed": _by_first(counts.failed),
         "faults": int(_total(counts.faults.values)),
-        "recent_errors": [asdict(mishap) for mishap in counts.recent.last],
+        "recent_errors": [asdict(mishap) for mishap in last],
     }
 
 

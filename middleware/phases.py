@@ -69,6 +69,11 @@ LONGEST_SIGN = max(len(sign.text) for sign in SIGNS)
 UNSEEN = (0, 0)
 
 
+def lost_file(ready: Path) -> Path:
+    """Where supervision leaves word of an engine that is lost before it is dead."""
+    return ready.with_name(f"{ready.name}.lost")
+
+
 def last_sign(text: bytes, signs: Sequence[Sign] = SIGNS) -> Sign | None:
     """Progress bars end in carriage returns, ranks write into each other's lines: no line is looked for."""
     found, at = None, -1

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import replace
 from time import monotonic, perf_counter
 
 from starlette.types import Receive, Scope, Send
@@ -23,7 +24,7 @@ from middleware.fields.draft import Draft
 from middleware.fields.edit import Editor
 from middleware.fields.told import Told
 from middleware.flow import Flow
-from middleware.headers import header, rank, request_head, response_headers
+from middleware.headers import header, rank, request_head, response_headers, whole_headers
 from middleware.intake import BODY_LIMIT, ClientGone, announced, attend, first_piece, whole_body
 from middleware.masking import Mask
 from middleware.metrics import accounts
@@ -83,6 +84,11 @@ class Proxy:
             if route.body is not None
         }
 
+    def learn(self, vocabulary: int) -> None:
+        """Each time the engine becomes ready: what the command line could not know, the model's files say."""
+        for editor in self._editors.values():
+            editor.policy = replace(editor.policy, vocab_size=vocabulary or None)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
         counts = self._metrics.counts
         # What needs no scheduler says nothing of whether one is stuck.
@@ -132,7 +138,7 @@ class Proxy:
                     flow.last = monotonic()
                 status, body = editing.retold(body)
                 with client.in_one_write() if client is not None else nullcontext():
-                    await begin(status, _with_length(response_headers(status, answer.headers), status, len(body)))
+                    await begin(status, whole_headers(status, answer.headers, len(body)))
                     await send({"type": "http.response.body", "body": body})
                 counts.overhead.observe(perf_counter() - there, "after")
                 if answer.status >= 400:
@@ -239,12 +245,3 @@ class Proxy:
         target = self._target.of(scope, route, told)
         authority = self._pool.authority
         return request_head(scope["method"], target, authority, scope["headers"], length=length, chunked=chunked)
-
-
-def _with_length(headers: list[tuple[bytes, bytes]], status: int, length: int) -> list[tuple[bytes, bytes]]:
-    """As vLLM has it, an error is always JSON, whatever SGLang wrote."""
-    drops = (b"content-length", b"content-type") if status >= 400 else (b"content-length",)
-    kept = [(name, value) for name, value in headers if name not in drops]
-    if status >= 400:
-        kept.append((b"content-type", b"application/json"))
-    return [*kept, (b"content-length", b"%d" % length)]

@@ -4,7 +4,7 @@ Filled by `middleware.metrics.accounts` where they are counted, told by `middlew
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.types import Scope
 
@@ -15,7 +15,7 @@ from middleware.secrecy import cleaned
 
 KEPT = 20  # of each kind
 LONGEST = 80  # characters of a path and of an id: both are a client's to choose
-LOOKED_AT = 2000  # characters of them in which a secret is looked for
+LOOKED_AT = 2000  # characters of them that are kept, and in which a secret is looked for
 # By the reason that it is counted under. SGLang's own words, and ours to the client, may repeat what was sent.
 SENTENCES: Mapping[str, str] = {
     "unauthorized": "the API key is missing or wrong",
@@ -51,7 +51,8 @@ class Recent:
     recent.note(scope, 503, "engine_not_ready")
     recent.last        # the newest last
 
-    Equal ones are one, and what a client did wrong has a place of its own: anybody may call what is not there.
+    Equal ones are one, and what a client did wrong has a place of its own: anybody may call what is not there. What he
+    has chosen is kept as it came, and made fit to be shown when somebody asks: a refusal must cost nothing.
     """
 
     __slots__ = ("_failed", "_mask", "_refused")
@@ -63,11 +64,17 @@ class Recent:
 
     @property
     def last(self) -> list[Mishap]:
-        return sorted((*self._refused.values(), *self._failed.values()), key=lambda mishap: mishap.at)
+        """Long ones take a few milliseconds each: not for the event loop."""
+        found = sorted((*self._refused.values(), *self._failed.values()), key=lambda mishap: mishap.at)
+        plain = self._plain
+        return [
+            replace(one, client_request=plain(one.client_request), method=plain(one.method), path=plain(one.path))
+            for one in found
+        ]
 
     def note(self, scope: Scope, status: int, reason: str) -> None:
-        method, path, why = self._plain(scope["method"]), self._plain(scope["path"]), sentence(reason)
-        chosen = self._plain((header(scope["headers"], b"x-request-id") or b"").decode("latin-1"))
+        method, path, why = scope["method"][:LOOKED_AT], scope["path"][:LOOKED_AT], sentence(reason)
+        chosen = (header(scope["headers"], b"x-request-id") or b"")[:LOOKED_AT].decode("latin-1")
         kind = self._refused if 400 <= status < 500 else self._failed
         same = (status, method, path, why)
         before = kind.pop(same, None)
@@ -78,8 +85,8 @@ class Recent:
 
     def _plain(self, text: str) -> str:
         """It is shown in a terminal: no escapes, no line breaks, no secrets. Cut when they are gone."""
-        printable = "".join(character if character.isprintable() else "?" for character in self._mask.text(text))
-        return cleaned(printable[:LOOKED_AT])[:LONGEST]
+        masked = self._mask.cut(text, LOOKED_AT) if len(text) == LOOKED_AT else self._mask.text(text)
+        return cleaned("".join(one if one.isprintable() else "?" for one in masked))[:LONGEST]
 
 
 def sentence(reason: str) -> str:

@@ -61,7 +61,6 @@ def when(flag: When) -> When:
 
 DEV = when(lambda policy: policy.dev_mode)  # VLLM_SERVER_DEV_MODE=1
 RL = when(lambda policy: policy.rl or policy.dev_mode)  # VLLM_SHIM_RL=1, or DEV
-RL_ALONE = when(lambda policy: policy.rl and not policy.dev_mode)
 SCALE_OUT = when(lambda policy: policy.scale_out)  # --enable-scale-out, or RL
 NO_SCALE_OUT = when(lambda policy: not policy.scale_out)
 RUNTIME_LORA = when(lambda policy: policy.runtime_lora)  # VLLM_ALLOW_RUNTIME_LORA_UPDATING=1

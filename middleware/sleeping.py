@@ -5,19 +5,18 @@ Ordered by `middleware.endpoints.sleep` for one model, and by `middleware.mux.dr
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
-
-import msgspec
 
 from middleware.engine import Engine, State
 from middleware.errors import Refused
 from middleware.model import Model
 from middleware.saver import KV_CACHE, TAGS, WEIGHTS, Saver, SleepError
 from middleware.tasks import Task
-from middleware.watch import leave_word
 from middleware.weights.pause import Mode
 from middleware.weights.weights import Weights
+from middleware.word import Word
 
 log = logging.getLogger("middleware.sleeping")
 
@@ -47,7 +46,7 @@ class Sleeping:
         self._updates = weights.updates
         self._updates.then = self._reloaded
         self._model = model
-        self._word = word  # outlives us: SGLang does not tell what it has released
+        self._word = Word(word)  # outlives us: SGLang does not tell what it has released
         self._enabled = enabled
         self._backup = backup  # released weights are kept on the host
         self._lock = asyncio.Lock()
@@ -59,6 +58,7 @@ class Sleeping:
 
     async def sleep(self, level: int, mode: Mode, *, undo: bool = True) -> None:
         """Harmless of one that sleeps. `undo`: one whose memory was not freed is woken again."""
+        began = time.monotonic()
         async with self._lock:
             if self.is_asleep and WEIGHTS in self._engine.released:
                 return
@@ -73,6 +73,7 @@ class Sleeping:
             await self._release(TAGS, undo=undo)
             self.level = level
             self._is_stale = not self._backup
+            log.info("SGLang sleeps (level %d), which took %.2f s", level, time.monotonic() - began)
 
     async def release_kv_cache(self) -> None:
         """Only of an engine that stands still already and has no requests, as in vLLM."""
@@ -89,6 +90,7 @@ class Sleeping:
 
         Without `reload` weights that are lost are somebody else's to bring, and the sleep ends with them.
         """
+        began = time.monotonic()
         async with self._lock:
             if not self.is_asleep:
                 if self._pause.is_asked_for:
@@ -109,6 +111,7 @@ class Sleeping:
                     return False
                 await self._reload()
             await self._go_on()
+            log.info("SGLang is awake, which took %.2f s", time.monotonic() - began)
             return True
 
     async def _reloaded(self) -> None:
@@ -129,31 +132,22 @@ class Sleeping:
 
     def found(self, held: bool) -> None:
         """Of an SGLang that has just become ready, and is held still by somebody before us or is not."""
-        released = self._recall() if held else frozenset()
+        released = frozenset(self._word.read().split()) if held else frozenset()
         if released:
             log.warning("SGLang is asleep (%s are released): it waits for /wake_up", ", ".join(sorted(released)))
             self._is_stale = not self._backup
             self._engine.asleep(released)
-        else:
-            self._remember(released)
+            return
+        self._remember(released)
+        if not held:  # Another one than that which was put to sleep.
+            self._is_stale, self.level = False, 0
 
     def _is_asleep_of(self, released: frozenset[str]) -> None:
         self._remember(released)
         self._engine.asleep(released)
 
     def _remember(self, released: frozenset[str]) -> None:
-        if self._word is None:
-            return
-        if released:
-            leave_word(self._word, " ".join(sorted(released)))
-        else:
-            self._word.unlink(missing_ok=True)
-
-    def _recall(self) -> frozenset[str]:
-        try:
-            return frozenset(self._word.read_text().split()) if self._word is not None else frozenset()
-        except OSError:
-            return frozenset()
+        self._word.write(" ".join(sorted(released)))
 
     async def prove(self) -> None:
         """It makes a token."""
@@ -212,6 +206,4 @@ class Sleeping:
 
 
 def _told(refused: Refused) -> SleepError:
-    response = refused.response
-    sentence = msgspec.json.decode(bytes(response.body))["error"]["message"]
-    return SleepError(response.status_code, str(sentence).rstrip("."))
+    return SleepError(refused.response.status_code, refused.sentence.rstrip("."))

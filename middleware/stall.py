@@ -15,7 +15,7 @@ from middleware.metrics.exposition import read
 from middleware.metrics.scrape import Fetch
 from middleware.policy import Policy
 from middleware.upstream import ConnectFailed, UpstreamError
-from middleware.watch import leave_word
+from middleware.word import leave_word
 
 log = logging.getLogger("middleware.stall")
 

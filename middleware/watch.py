@@ -3,9 +3,7 @@ Started by the application; with `--ready-file` it also leaves word for supervis
 """
 
 import asyncio
-import contextlib
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -17,9 +15,10 @@ import msgspec
 from middleware.calls import Calls
 from middleware.engine import Engine, State
 from middleware.model import Model
-from middleware.phases import EngineLog
+from middleware.phases import EngineLog, lost_file
 from middleware.upstream import UpstreamError
 from middleware.weights.pause import Pause
+from middleware.word import leave_word
 
 log = logging.getLogger("middleware.watch")
 
@@ -179,27 +178,3 @@ def _object(status: int, content: bytes) -> dict[str, Any]:
         return msgspec.json.decode(content, type=dict[str, Any]) if status == HTTPStatus.OK else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-
-
-def lost_file(ready: Path) -> Path:
-    """Where supervision leaves word of an engine that is lost before it is dead (supervision/progress.py)."""
-    return ready.with_name(f"{ready.name}.lost")
-
-
-def leave_word(path: Path, text: str, *, again: bool = False) -> bool:
-    """Writes the file anew, whole and for our user alone: whoever watches it sees a new file, never half of one.
-
-    Whether it could; a failure is a line in the log, unless it is tried `again`.
-    """
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        fresh.touch(mode=0o600)
-        fresh.write_text(f"{text}\n")
-        fresh.replace(path)
-    except OSError as exc:
-        if not again:
-            log.warning("the file %s cannot be written: %s", path, exc.strerror)
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        return False
-    return True

@@ -24,9 +24,9 @@ second one on the device dies. No GPU and no real weights: what is compared is w
 NOTES = f"""sglangmux has started both models before its port opens; ours with a `tier` does so with an open
 port (`preload`), and with scripts at the first request. `tier: disk` is what sglangmux does: weights are read again
 at each switch. `tier: cpu` keeps them in the host's memory. A script has --enable-memory-saver, and so its model is
-as `tier: disk`; its `max_wait` is the default, 30 s. sglangmux's limit of a switch was {SWITCH_SECONDS} s instead of 60 (so long its clients
-wait for an error), and a client here gives up after 15 s. Times are the median of the rounds; "longest", counts and
-outcomes are the worst of them."""
+as `tier: disk`; its `max_wait` is the default, 30 s. sglangmux's limit of a switch was {SWITCH_SECONDS} s instead of 60
+(so long its clients wait for an error), and a client here gives up after 15 s. Times are the median of the rounds;
+"longest", counts and outcomes are the worst of them."""
 COST = """## What ours costs a request
 
 A small request for a model that is awake, p50 beyond direct, in ms; wrk, and one core for the mux."""

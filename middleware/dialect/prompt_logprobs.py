@@ -1,5 +1,5 @@
 """The log probabilities of a prompt's tokens as vLLM 0.33.0 tells them: by id, with ranks, the prompt's own first.
-Made of what SGLang's /generate says of a prompt, for completions (`generated`).
+Made of what SGLang's /generate says of a prompt, for completions (`generated`) and for prompts of ids (`tokens_out`).
 """
 
 from collections.abc import Mapping, Sequence

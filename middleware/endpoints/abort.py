@@ -3,6 +3,7 @@ Called through the table of routes; `middleware.flow` has what runs.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -12,14 +13,13 @@ from starlette.responses import JSONResponse, Response
 
 from middleware.calls import refused
 from middleware.context import Context
-from middleware.control import ABORT_ALL
 from middleware.dialect.ids import PREFIXES
 from middleware.errors import SCHEMA_TYPE, Refused, error
 from middleware.fields.told import Told
+from middleware.flow import ABORT
 from middleware.form import Form, json_body
 from middleware.intake import BODY_LIMIT, whole_body
 
-ABORT = "/abort_request"
 IDS = "request_ids"
 MISSING = f"Missing '{IDS}' in request body"
 
@@ -75,7 +75,7 @@ async def _abort(context: Context, ids: Iterable[str]) -> None:
     found = [told for told in list(context.metrics.flow.running.values()) if _is_one(told, wanted)]
     for told in found:
         if told.n == 1:
-            await _order(context, msgspec.json.encode({"rid": told.rid}))
+            _obeyed(*await context.calls.ask("POST", ABORT, msgspec.json.encode({"rid": told.rid})))
     # SGLang 0.5.23 gives each of several choices an id of its own, and tells it to nobody.
     if several := [told.id for told in found if told.n > 1]:
         words = f"Not aborted, each has several choices: {', '.join(several)}. Close its connection, or abort all."
@@ -90,17 +90,11 @@ def _is_one(told: Told, wanted: set[str]) -> bool:
 async def _abort_all(context: Context) -> int:
     flow = context.metrics.flow
     before = flow.active
-    flow.aborting += 1
-    try:
-        await _order(context, ABORT_ALL)
-        flow.aborts += 1  # What is still to be sent of a batch ends with it.
-    finally:
-        flow.aborting -= 1
+    _obeyed(*await flow.abort_all(partial(context.calls.ask, "POST", ABORT)))
     return before
 
 
-async def _order(context: Context, body: bytes) -> None:
-    status, content = await context.calls.ask("POST", ABORT, body)
+def _obeyed(status: int, content: bytes) -> None:
     if status != HTTPStatus.OK:
         raise refused(status, content)
 

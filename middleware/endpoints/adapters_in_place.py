@@ -2,7 +2,7 @@
 Called through the table of routes under VLLM_SHIM_RL, and by `endpoints.weights` for a folder that holds an adapter.
 """
 
-import asyncio
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,7 +28,8 @@ async def load_adapter_in_place(context: Context, request: Request) -> Response:
 async def put_in_place(context: Context, name: str, path: str) -> None:
     """The one before goes when its last request has ended. Named as the model, it is what requests for that run on."""
     try:
-        await _together(context, name, path)
+        wanted = Wanted(name, path, in_place=True, shadows=True)
+        await context.model.adapters.in_place((name, path), partial(load, context, wanted))
     except Refused as refused:
         if refused.response.status_code not in _PASSING:
             raise
@@ -36,26 +37,8 @@ async def put_in_place(context: Context, name: str, path: str) -> None:
             "The adapter was not loaded: the engine is not there, or has no room until a request ends. Please retry."
         )
         raise Refused(error(500, words), refused.rule) from refused
-
-
-async def _together(context: Context, name: str, path: str) -> None:
-    """Who asks again for what is being loaded has lost its answer, and gets that one: prime-rl waits 30 s for each."""
-    loading = context.model.adapters.in_place
-    task = loading.get((name, path))
-    if task is None:
-        task = loading[name, path] = asyncio.ensure_future(
-            load(context, Wanted(name, path, in_place=True, shadows=True))
-        )
-        task.add_done_callback(lambda done: _done(context, (name, path), done))
-    await asyncio.shield(task)
     if context.model.is_base(name):
         context.weights.pause.has_weights()
-
-
-def _done(context: Context, key: tuple[str, str], task: "asyncio.Future[None]") -> None:
-    context.model.adapters.in_place.pop(key, None)
-    if not task.cancelled():
-        task.exception()  # Seen, though the client may have left.
 
 
 def is_adapter(place: str) -> bool:

@@ -17,7 +17,9 @@ async def scale_out(context: Context, request: Request) -> Response:
 
 
 async def rendered_apart(context: Context, request: Request) -> Response:
-    """vLLM's halves of a chat, with --enable-scale-out: of these the middle alone is served."""
+    """vLLM's halves of a chat: of these the middle alone is served, with --enable-scale-out."""
+    if not context.settings.policy.scale_out:
+        return await scale_out(context, request)
     path = request.scope["path"]
     return error(501, f"{path} is not served: /tokenize renders a chat, /inference/v1/generate takes and gives ids.")
 

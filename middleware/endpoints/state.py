@@ -1,4 +1,4 @@
-"""What vLLM tells of its own state, from the engine object: /is_sleeping, and what never changes here.
+"""/is_scaling_elastic_ep and /kv_event_sources: what vLLM tells of its own state and what never changes here.
 Called through the table of routes.
 """
 

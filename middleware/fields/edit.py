@@ -27,10 +27,10 @@ class Editor:
     body = edit(body)         # both
     """
 
-    __slots__ = ("_answer", "_fields", "_numbers", "_policy", "_prompts", "_repairs", "_strip", "table")
+    __slots__ = ("_answer", "_fields", "_numbers", "_prompts", "_repairs", "_strip", "policy", "table")
 
     def __init__(self, table: Table, strip: frozenset[str], policy: Policy | None = None) -> None:
-        self._policy = policy or Policy()
+        self.policy = policy or Policy()
         self._strip = tuple(sorted(strip))
         self._fields = tuple(field for field in table.fields if field.action is not Action.SAME)
         self._numbers = {field.name: number for number, field in enumerate(self._fields)}
@@ -48,11 +48,11 @@ class Editor:
             fields = _DECODER.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise not_an_object(body) from exc
-        draft = Draft(fields, self._policy, told(self._answer, fields), body)
+        draft = Draft(fields, self.policy, told(self._answer, fields), body)
         draft.prompts = self._prompts
         if prepared:
             draft.deferred = []
-        if self._policy.force_include_usage:
+        if self.policy.force_include_usage:
             draft.told.include_usage = draft.told.continuous_usage = True
         try:
             self._edit(draft)

@@ -35,10 +35,9 @@ class Preparation:
         if draft.told.kind is Kind.COMPLETION:
             return self._completions.work(draft)
         if draft.told.kind is Kind.TOKENS:
-            return self._tokens.work(draft)
-        if draft.prompts:
-            return self._natives.work(draft)
-        return None
+            self._tokens.work(draft)
+            return None
+        return self._natives.work(draft) if draft.prompts else None
 
     async def _after_checks(self, draft: Draft) -> None:
         for check in draft.deferred or ():

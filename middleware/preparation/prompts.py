@@ -54,10 +54,6 @@ class Prompts:
         return self._model.context_length
 
     @property
-    def vocabulary(self) -> int:
-        return self._model.vocabulary
-
-    @property
     def experts_per_token(self) -> int:
         return self._model.experts_per_token
 

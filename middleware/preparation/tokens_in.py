@@ -2,8 +2,6 @@
 Made by `prepare` for each; `dialect.tokens_out` and `tokens_stream` tell the answer.
 """
 
-import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -13,7 +11,6 @@ from middleware.errors import bad_value
 from middleware.fields.draft import Draft
 from middleware.fields.names import LORA
 from middleware.fields.native_sampling import SAMPLING_PARAMS, sampling_params
-from middleware.fields.tokens import LONG, check_ids
 from middleware.fields.tokens_in import IDS, TEXT
 from middleware.fields.tokens_sampling import LENGTH
 from middleware.preparation.generated import SAMPLING, TARGET, constraint
@@ -31,30 +28,14 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class TokenPrompts:
-    """work = TokenPrompts(prompts).work(draft)   # None, or to be awaited; it changes the draft, or is Refused"""
+    """TokenPrompts(prompts).work(draft)   # it changes the draft, or is Refused"""
 
     __slots__ = ("_prompts",)
 
     def __init__(self, prompts: Prompts) -> None:
         self._prompts = prompts
 
-    def work(self, draft: Draft) -> Awaitable[None] | None:
-        vocabulary = self._prompts.vocabulary
-        if draft.policy.vocab_size is not None or not vocabulary:
-            self._made(draft)
-            return None
-        # What the command line could not know, the model's files say.
-        if len(draft.fields[IDS]) > LONG:
-            return self._checked(draft, vocabulary)
-        check_ids(draft.fields[IDS], vocabulary, IDS)
-        self._made(draft)
-        return None
-
-    async def _checked(self, draft: Draft, vocabulary: int) -> None:
-        await asyncio.to_thread(check_ids, draft.fields[IDS], vocabulary, IDS)
-        self._made(draft)
-
-    def _made(self, draft: Draft) -> None:
+    def work(self, draft: Draft) -> None:
         told, fields, ids = draft.told, draft.fields, draft.fields[IDS]
         inner = Draft(_OBJECT.decode(fields[SAMPLING_PARAMS]), draft.policy)
         told.prompt_is_ids = True

@@ -15,9 +15,9 @@ import msgspec
 from middleware.calls import Calls
 from middleware.engine import Engine, State
 from middleware.errors import Refused, error
-from middleware.flow import Flow
+from middleware.flow import ABORT, ABORT_ALL, Flow
 from middleware.upstream import UpstreamError
-from middleware.weights.word import Word
+from middleware.word import Word
 
 log = logging.getLogger("middleware.weights")
 
@@ -28,7 +28,6 @@ FLUSHES = 50
 READY_SECONDS = 10.0
 # prime-rl gives up after ten refusals, which is a minute, and waits five for one answer: an engine may load for longer.
 BACK_SECONDS = 240.0
-ABORT_ALL = {"rid": "", "abort_all": True}
 # In the place of a mode: of the pause that an update makes for itself.
 UPDATE = "update"
 
@@ -56,7 +55,7 @@ class Pause:
     await pause.end()
     async with pause.held("its weights are replaced"): ...   # one at a time, and SGLang makes no token meanwhile
 
-    `word` is the file of `middleware.weights.word`.
+    `word` is the file of `middleware.word`.
     """
 
     __slots__ = ("_calls", "_engine", "_flow", "_frozen", "_lock", "_word", "mode")
@@ -202,7 +201,7 @@ class Pause:
     async def _abort(self) -> None:
         if self._frozen:
             # In 0.5.23 the order would wait inside of the lock that /continue_generation needs: for ever, both.
-            await self._order("/abort_request", ABORT_ALL)
+            await self._order(ABORT, ABORT_ALL)
             await self._thaw()
         await self._order("/pause_generation", {"mode": "abort"})
 

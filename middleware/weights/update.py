@@ -18,6 +18,7 @@ from middleware.dialect.scrub import scrubbed
 from middleware.errors import Refused, bad_request, error
 from middleware.locate import NotHere
 from middleware.model import Model
+from middleware.together import Together
 from middleware.upstream import UpstreamError
 from middleware.weights import files
 from middleware.weights.files import NotThere, Unfit
@@ -53,39 +54,26 @@ class Updates:
         self._model = model
         self._control = control
         self._kept = Kept()
-        self._loading: dict[Path, asyncio.Task[None]] = {}
+        self._loading = Together()
 
     async def load(self, name: str) -> None:
         try:
             place = files.folder(name)
         except Unfit as failure:
             raise bad_request(f"The weights were not updated: {failure}.") from failure
-        await self._together(place, place.name or DEFAULT_VERSION)
+        await self._loading(place, partial(self._load, place, place.name or DEFAULT_VERSION))
 
     async def reload(self) -> None:
         try:
             place = await asyncio.to_thread(self._model.folder)
         except NotHere as failure:
             raise Refused(error(500, f"The weights were not reloaded: {failure}")) from failure
-        await self._together(place, DEFAULT_VERSION)
+        await self._loading(place, partial(self._load, place, DEFAULT_VERSION))
 
     def versioned(self, version: str) -> None:
         """The weights that SGLang has are called so from now on."""
         self.last = version
         self._kept.rename(version)
-
-    async def _together(self, place: Path, version: str) -> None:
-        """Who asks again for what is being loaded has lost its answer, and gets that one."""
-        task = self._loading.get(place)
-        if task is None:
-            task = self._loading[place] = asyncio.ensure_future(self._load(place, version))
-            task.add_done_callback(partial(self._done, place))
-        await asyncio.shield(task)
-
-    def _done(self, place: Path, task: "asyncio.Task[None]") -> None:
-        self._loading.pop(place, None)
-        if not task.cancelled():
-            task.exception()  # Seen, though the client may have left.
 
     async def _load(self, place: Path, version: str) -> None:
         await self._pause.engine_is_back()
@@ -137,7 +125,7 @@ class Updates:
         except httpx.HTTPError as failure:
             raise UpstreamError(f"it failed while it loaded weights ({type(failure).__name__})") from failure
         except Refused as failure:
-            told = refusal(lost, msgspec.json.decode(failure.response.body)["error"]["message"])
+            told = refusal(lost, failure.sentence)
             log.error("%s", told)  # noqa: TRY400 - what happened is said in the sentence
             return told
         log.info("SGLang has loaded the weights of %s again (version %r)", *lost)

@@ -18,6 +18,8 @@ import pytest
 from middleware import control as orders
 from middleware.control import listening_socket
 from middleware.endpoints.batch import AT_ONCE
+from middleware.masking import Mask
+from middleware.recent import Recent
 from tests.middleware.endpoints import sglang
 from tests.middleware.endpoints.sglang import Sglang
 from tests.middleware.metrics.answers import CHAT, CHATS, GENERATE, chat_chunks, stream
@@ -172,6 +174,19 @@ def test_the_id_of_an_error_is_that_of_the_logs_and_no_key_is_in_any_of_it(front
     first, second = control.status()["middleware"]["recent_errors"]
     assert (first["request"], first["client_request"]) == ("0123456789abcdef", f"{long}***")
     assert (first["path"], second["path"]) == ("/v1/models/***", f"/{long}/***")
+
+
+def test_no_piece_of_a_key_is_left_where_a_long_path_is_cut() -> None:
+    key = "k3y-" + "abcdefgh" * 20
+    recent = Recent(Mask([key]))
+    for lead in range(0, len(key), 10):
+        path = "-" * lead + key * 20
+        scope = {"method": "GET", "path": path, "headers": [(b"x-request-id", path.encode())]}
+        recent.note(scope, 404, "no_such_route")
+    assert len(recent.last) == 17
+    assert not [one for one in recent.last if "k3y" in one.path + one.client_request]
+    recent.note({"method": "GET", "path": "/k3y-ab", "headers": []}, 404, "no_such_route")
+    assert recent.last[-1].path == "/k3y-ab"  # whole, and no key
 
 
 def test_a_scanner_leaves_the_failures_of_others_where_they_are(front: Served, control: Socket) -> None:

@@ -11,10 +11,10 @@ import pytest
 from middleware import watch
 from middleware.calls import Calls
 from middleware.engine import Engine, State
-from middleware.phases import Phase
+from middleware.phases import Phase, lost_file
 from middleware.upstream import Pool
-from middleware.watch import Watcher, leave_word, lost_file
-from supervision import progress
+from middleware.watch import Watcher
+from middleware.word import Word, leave_word
 from tests.middleware.serving import PATIENCE, free_port
 from tests.middleware.upstreams import HEALTHY, LISTING, Script, read_head, scripted
 
@@ -250,10 +250,6 @@ def test_an_engine_that_supervision_has_given_up_is_gone_though_it_answers_until
     watching({b"/health": HEALTHY, b"/v1/models": LISTING}, test, ready_file)
 
 
-def test_supervision_leaves_that_word_where_it_is_looked_for() -> None:
-    assert lost_file(Path("/run/ready/sglang")) == progress.lost_file(Path("/run/ready/sglang"))
-
-
 # Found by chaos (tests/chaos): the disk was full when the engine became ready, and its death a failed start.
 def test_word_that_could_not_be_left_is_left_as_soon_as_it_can_be(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -286,6 +282,24 @@ def test_word_that_is_owed_of_an_engine_that_is_gone_is_not_left(tmp_path: Path)
         assert not ready_file.exists()
 
     watching(answers, test, ready_file)
+
+
+def test_a_word_is_replaced_whole_so_that_who_comes_after_us_reads_no_half_of_one(tmp_path: Path) -> None:
+    word = Word(tmp_path / "paused")
+    word.write("keep")
+    with (tmp_path / "paused").open() as before:
+        word.write("abort")
+        assert before.read().strip() == "keep"
+    assert word.read() == "abort"
+    word.write("")
+    assert (word.read(), list(tmp_path.iterdir())) == ("", [])
+
+
+def test_a_word_that_cannot_be_taken_away_is_a_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Word(tmp_path).write("")
+    assert f"the file {tmp_path} cannot be removed" in caplog.text
 
 
 def test_word_that_cannot_be_left_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -32,6 +32,6 @@ ABSENT: dict[str, str] = {
     "vllm:kv_offload_": "of vLLM's offloading; SGLang's own are sglang:hicache_* and sglang:load_back_*",
     "vllm:simple_kv_offload_": "of vLLM's offloading; SGLang's own are sglang:hicache_* and sglang:load_back_*",
     "vllm:sleep_mode_": "how long /sleep and /wake_up took is in the log; vllm:engine_sleep_state says how it is",
-    "vllm:rl_weight_update_": "vLLM's routes for new weights are not served",
+    "vllm:rl_weight_update_": "nobody times an update here; /weight_info says which weights are served",
 }
 TABLE: tuple[Series, ...] = tuple(series for area in AREAS.values() for series in area)

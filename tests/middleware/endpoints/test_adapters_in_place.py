@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from middleware.endpoints import adapters as endpoint
+from middleware.phases import lost_file
 from middleware.policy import Policy
-from middleware.watch import lost_file
 from tests.middleware.adapter_folders import MODULES, write_adapter
 from tests.middleware.endpoints.lora import Lora
 from tests.middleware.endpoints.sglang import NAME, Sglang, behind

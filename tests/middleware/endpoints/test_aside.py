@@ -151,3 +151,11 @@ def test_a_long_message_becomes_a_chat_aside(calls: Calls) -> None:
     with behind(Sglang()) as front:
         front.post("/v1/messages", json={"model": NAME, "max_tokens": 5, "messages": LONG})
     assert calls.were_aside("messages.encode")
+
+
+def test_what_is_noted_of_a_refused_request_is_looked_at_when_somebody_asks(calls: Calls) -> None:
+    """Anybody may be refused, as often and with as long a path as he likes."""
+    with behind(Sglang()) as front:
+        assert front.get("/nowhere/" + "x" * 50_000).status_code == 404
+    assert calls.count("recent.note") == 1
+    assert calls.count("secrecy.cleaned") == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from middleware.device_memory import DeviceMemory
 from middleware.policy import Policy
-from tests.middleware.serving import Served, middleware, stand_in, wait_for
+from tests.middleware.serving import STAND_IN, Served, middleware, process, stand_in, wait_for
 
 BODY = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
 
@@ -38,8 +40,10 @@ def sleeper(folder: Path, *, backup: bool = True, enabled: bool = True, **env: s
 
 
 @pytest.mark.parametrize("level", [1, 2])
-def test_asleep_it_refuses_requests_and_is_healthy_until_it_is_woken(tmp_path: Path, level: int) -> None:
-    with sleeper(tmp_path) as (front, engine):
+def test_asleep_it_refuses_requests_and_is_healthy_until_it_is_woken(
+    tmp_path: Path, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "middleware.sleeping"), sleeper(tmp_path) as (front, engine):
         answer = front.post(f"/sleep?level={level}")
         assert (answer.status_code, answer.json()) == (200, {"status": "sleeping", "level": level})
         assert (tmp_path / "used").read_text() == "0"
@@ -54,6 +58,8 @@ def test_asleep_it_refuses_requests_and_is_healthy_until_it_is_woken(tmp_path: P
         assert chat(front) == 200
         assert engine.process is not None
         assert engine.process.poll() is None
+    took = re.findall(r"(SGLang .*), which took [\d.]+ s", caplog.text)
+    assert took == [f"SGLang sleeps (level {level})", "SGLang is awake"]
 
 
 def test_a_second_sleep_and_a_second_wake_are_harmless(tmp_path: Path) -> None:
@@ -78,12 +84,12 @@ def test_it_wakes_by_tags_and_serves_with_the_last(tmp_path: Path) -> None:
 
 def test_what_runs_is_aborted_first(tmp_path: Path) -> None:
     with sleeper(tmp_path) as (front, engine):
-        asked: list[int] = []
+        asked: list[str] = []
         slow = {"x-standin-delay-ms": "200"}
 
         def ask() -> None:
             answer = front.post("/v1/chat/completions", json=BODY | {"max_tokens": 200}, headers=slow)
-            asked.append(answer.status_code)
+            asked.append(answer.json()["choices"][0]["finish_reason"])
 
         asking = threading.Thread(target=ask)
         asking.start()
@@ -92,7 +98,7 @@ def test_what_runs_is_aborted_first(tmp_path: Path) -> None:
         asking.join()
         assert front.post("/wake_up").status_code == 200
         assert chat(front) == 200
-        assert asked
+        assert asked == ["abort"]
 
 
 def test_what_runs_is_waited_for(tmp_path: Path) -> None:
@@ -201,12 +207,19 @@ def test_level_1_without_a_copy_of_the_weights_reads_them_again(tmp_path: Path) 
         assert chat(front) == 200
 
 
-def test_an_engine_that_dies_asleep_comes_back_awake(tmp_path: Path) -> None:
-    with sleeper(tmp_path) as (front, engine):
-        front.post("/sleep")
+def test_an_engine_that_dies_asleep_comes_back_awake_and_with_weights_of_its_own(tmp_path: Path) -> None:
+    with sleeper(tmp_path, backup=False) as (front, engine):
+        assert front.post("/sleep?level=2").status_code == 200
         engine.crash()
         wait_for(lambda: front.get("/health").status_code == 503, "its death is noticed")
         assert front.get("/is_sleeping").json() == {"is_sleeping": False}
+        again = {"STANDIN_CHILDREN": "0", "STANDIN_QUIET": "1", "STANDIN_DEVICE": str(tmp_path)}
+        with process(sys.executable, str(STAND_IN), "--port", str(engine.port), env=again):
+            wait_for(lambda: chat(front) == 200, "the next one serves")
+            assert front.post("/pause").status_code == 200
+            assert front.post("/release_kv_cache_memory").status_code == 200
+            assert front.post("/wake_up").json()["status"] == "awake"
+            assert chat(front) == 200
 
 
 def test_who_comes_after_us_knows_that_it_sleeps(tmp_path: Path) -> None:
@@ -226,7 +239,7 @@ def test_who_comes_after_us_knows_that_it_sleeps(tmp_path: Path) -> None:
         with middleware(engine.port, **given) as second:
             assert second.get("/is_sleeping").json() == {"is_sleeping": True}
             assert chat(second) == 503
-            assert second.post("/resume").status_code in (404, 409)
+            assert second.post("/resume").status_code == 409
             assert second.post("/wake_up").json()["status"] == "awake"
             assert chat(second) == 200
         with middleware(engine.port, **given) as third:

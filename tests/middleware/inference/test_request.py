@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.middleware.endpoints.sglang import NAME, Sglang
-from tests.middleware.inference.engine import PATH, PROMPT, serving
-from tests.middleware.serving import Served
+from middleware.phases import lost_file
+from middleware.policy import Policy
+from tests.middleware.endpoints.sglang import NAME, Sglang, behind
+from tests.middleware.inference.engine import PATH, PROMPT, generated, serving
+from tests.middleware.serving import Served, wait_for
 
 Front = tuple[Served, Sglang]
 
@@ -182,9 +184,36 @@ def test_max_logprobs_without_limit_is_for_numbers() -> None:
 
 def test_the_vocabulary_is_that_of_the_models_files_where_the_command_line_could_not_know_it(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"vocab_size": 1000}')
-    with serving(vocab_size=None, model_path=str(tmp_path)) as front:
+    with serving(vocab_size=None, model_path=str(tmp_path), rl=True) as front:
         assert "Token id 1000 is out of vocabulary" in refused(front, token_ids=[1000])["message"]
         assert "Token id 1000" in refused(front, token_ids=[999] * 60_000 + [1000])["message"]
+        chat = {"messages": [{"role": "user", "content": "hi"}]}
+        for path, body in (
+            ("/v1/completions", {"prompt": [1000]}),
+            ("/v1/completions", {"prompt": "hi", "stop_token_ids": [1000]}),
+            ("/v1/chat/completions", {**chat, "stop_token_ids": [1000]}),
+            ("/v1/chat/completions", {**chat, "logit_bias": {"1000": 1}}),
+            ("/v1/chat/completions/tokens", {**chat, "tokens": [1000]}),
+            ("/generate", {"input_ids": [1000]}),
+        ):
+            answer = front[0].client.post(path, json=body)
+            assert answer.status_code == 400, (path, body)
+            assert "vocab" in answer.json()["error"]["message"], (path, body)
+
+
+def test_an_engine_that_is_started_again_is_held_to_the_vocabulary_that_the_model_has_then(tmp_path: Path) -> None:
+    config, ready = tmp_path / "config.json", tmp_path / "ready"
+    config.write_text('{"vocab_size": 1000}')
+    policy = Policy(scale_out=True, model_path=str(tmp_path))
+    with behind(Sglang({"/generate": generated}), policy=policy, ready_file=ready) as front:
+        asked = {"token_ids": [1000], "sampling_params": {"max_tokens": 1}}
+        assert front.post(PATH, json=asked).status_code == 400
+        config.write_text('{"vocab_size": 2000}')
+        lost_file(ready).touch()
+        wait_for(lambda: front.get("/health").status_code == 503, "it is seen to be gone")
+        lost_file(ready).unlink()
+        wait_for(lambda: front.get("/health").status_code == 200, "it is back")
+        assert front.post(PATH, json=asked).status_code == 200
 
 
 def test_an_adapter_is_chosen_by_the_models_name() -> None:

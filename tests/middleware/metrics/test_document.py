@@ -10,6 +10,7 @@ from middleware.metrics import document
 from middleware.metrics.record import How, Series
 from middleware.metrics.sglang import SAID_ALREADY, SAYS_NOTHING
 from middleware.metrics.table import ABSENT, TABLE
+from middleware.mux.families import FAMILIES, PREFIX
 from middleware.phases import Phase
 from tests.middleware.metrics.pages import Page, Pages, texts
 from tests.server import ROOT
@@ -42,7 +43,8 @@ def test_it_is_what_the_tables_say() -> None:
 
 def test_every_series_has_a_row_and_no_other_has_one() -> None:
     left_out = {f"{start}*" for start in (*ABSENT, *SAYS_NOTHING)} | SAID_ALREADY
-    assert ROWS.keys() == {series.name for series in TABLE} | left_out
+    several = {PREFIX + one.name for one in FAMILIES}
+    assert ROWS.keys() == {series.name for series in TABLE} | left_out | several
 
 
 @pytest.mark.parametrize("series", SHOWN, ids=lambda series: series.name)
