@@ -166,7 +166,7 @@ def test_a_stored_response_is_asked_of_the_model_that_made_it(mixed: Several) ->
     made = {name: stored(mixed, name) for name in "ba"}
     found = mixed.get(f"/v1/responses/{made['a']}", headers=ECHO)
     assert found.json()["target"] == f"/v1/responses/{made['a']}"
-    assert f"GET /v1/responses/{made['a']}" in mixed.log("a")
+    wait_for(lambda: f"GET /v1/responses/{made['a']}" in mixed.log("a"), "the line behind the answer")
     # b has stopped for a, and what it kept is gone with its process.
     before = mixed.get("/running").json()["timeline"]
     for lost in (
