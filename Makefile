@@ -86,7 +86,7 @@ docs: install ## docs/, the README's table and its picture of a check, from the 
 release-outcomes: install ## before a release: shims/catalog/released.json, what this version accepts; refused where that is a major one
 	@.venv/bin/python -m shims.released
 
-bench: .venv/.stamp .venv-bench/.stamp haproxy ## the measurements that the README quotes, ten minutes; QUICK=1 shows in one that it works
+bench: .venv/.stamp .venv-bench/.stamp haproxy ## the measurements that the README quotes, ten to twenty minutes; QUICK=1 shows in one that it works
 	@.venv/bin/python -m bench $(if $(QUICK),--quick)
 
 bench-mux: .venv/.stamp .venv-bench/.stamp haproxy ## several models, beside sglangmux 0.1.1: bench/results/mux.md, ten minutes

@@ -1,4 +1,4 @@
-"""`make bench`: all figures in one run, about ten minutes; `make bench QUICK=1` shows in one that it works.
+"""`make bench`: all figures in one run, ten to twenty minutes; `make bench QUICK=1` shows in one that it works.
 
 python -m bench [--quick] [--only NAME ...] [--out FOLDER] [--no-engine]
 """

@@ -18,9 +18,10 @@ class Replaced:
         self._folder = folder
         self._aside = folder / ASIDE
         self._kept: list[str] = []
+        self._new: list[str] = []
 
     def keep(self, names: Iterable[str]) -> None:
-        """Those that are there. Raises OSError, and nothing is replaced yet."""
+        """Those that are there, and the names of those that are not. Raises OSError, and nothing is replaced yet."""
         self.forget()
         self._aside.mkdir(mode=0o700)
         for name in names:
@@ -28,13 +29,18 @@ class Replaced:
                 (self._aside / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(self._folder / name, self._aside / name)
                 self._kept.append(name)
+            elif not (self._folder / name).exists():
+                self._new.append(name)
 
     def put_back(self) -> str:
         """What is wrong with that, in words; or nothing."""
         wrong = ""
-        for name in self._kept:
+        for name in (*self._kept, *self._new):
             try:
-                (self._aside / name).replace(self._folder / name)
+                if name in self._new:
+                    (self._folder / name).unlink(missing_ok=True)
+                else:
+                    (self._aside / name).replace(self._folder / name)
             except OSError as error:
                 wrong += f"{', ' if wrong else ''}{name} ({files.reason(error)})"
         if not wrong:
@@ -48,3 +54,4 @@ class Replaced:
     def forget(self) -> None:
         shutil.rmtree(self._aside, ignore_errors=True)
         self._kept.clear()
+        self._new.clear()

@@ -155,10 +155,10 @@ def read_models(path: Path) -> Mux:
         raise SettingsError(f"--models {path}: {error}") from error
 
 
-def sglangs(served: Iterable[Served]) -> list[Served]:
-    return [one for one in served if one.built is not None]
+def sglangs(served: Iterable[Served]) -> list[tuple[Served, Context]]:
+    return [(one, one.built.context) for one in served if one.built is not None]
 
 
 def living(served: Iterable[Served]) -> list[tuple[Served, Context]]:
     """Those whose engine answers now."""
-    return [(one, one.built.context) for one in served if one.built and one.built.context.engine.alive]
+    return [(one, context) for one, context in sglangs(served) if context.engine.alive]

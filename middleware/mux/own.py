@@ -74,7 +74,7 @@ async def running(house: House, request: Request) -> Response:
 
 
 async def load(house: House, request: Request) -> Response:
-    counts = [one.built.context.load.count for one in sglangs(house.served.values()) if one.built is not None]
+    counts = [context.load.count for _, context in sglangs(house.served.values())]
     return JSONResponse({"server_load": sum(counts)})
 
 

@@ -20,9 +20,9 @@ PROCESS = ("process_", "python_")
 async def page(house: House) -> bytes:
     """Of a model that has never been awake there is its state, and no more: its own series would all be zeros."""
     awake = [
-        (one.name, one.built.context.metrics)
-        for one in sglangs(house.served.values())
-        if one.built is not None and any(one.built.context.metrics.counts.engine_starts.values.values())
+        (one.name, context.metrics)
+        for one, context in sglangs(house.served.values())
+        if any(context.metrics.counts.engine_starts.values.values())
     ]
     texts = await asyncio.gather(*(metrics.page() for _, metrics in awake))
     own = "".join(_switchers(house.switcher.snapshot().members))

@@ -23,7 +23,7 @@ class Whose:
     def first(self) -> Served:
         default = self._house.naming.default
         everybody = list(self._house.served.values())
-        ours = sglangs(([self._house.served[default]] if default else []) + everybody)
+        ours = [one for one, _ in sglangs(([self._house.served[default]] if default else []) + everybody)]
         return (ours or everybody)[0]
 
     def of(self, name: str | None, scope: Scope) -> Served:
@@ -31,7 +31,7 @@ class Whose:
         house, default = self._house, self._house.naming.default
         if not name and (default is None or house.of(default).built is not None):
             ours = sglangs(house.served.values())
-            if default is None and ours and not any(one.admits(scope) for one in ours):
+            if default is None and ours and not any(one.admits(scope) for one, _ in ours):
                 return self.first()
             name = self._stored.maker(scope["path"])
         return house.of(house.naming.member(name))

@@ -19,7 +19,6 @@ from operate.__main__ import main
 from shims import start
 from tests.operate.test_status import Supervisord
 
-SERVED = ("models.json", "words.json", "supervisord.conf", "plan.json", "policy.json", "policy/model-b.json")
 BEFORE = "models:\n  - {cmd: 'sleep ${PORT}', name: b}\n"
 AFTER = "queue: 7\nmodels:\n  - {cmd: 'sleep ${PORT}', name: b, ttl: 5}\n  - {cmd: 'sleep ${PORT}', name: c}\n"
 REFUSED = (409, b'{"done": false, "said": "Nothing was changed: it refuses."}')
@@ -42,7 +41,9 @@ class Run:
         self.removed: list[str] = []
 
     def texts(self) -> dict[str, str]:
-        return {name: (self.folder / name).read_text() for name in SERVED if (self.folder / name).is_file()}
+        """Of all files, what stands in them."""
+        found = (file for file in self.folder.rglob("*") if file.is_file())
+        return {str(file.relative_to(self.folder)): file.read_text() for file in found}
 
     def supervisord(self, take_up: Callable[[], Any] = lambda: [[["model-c"], [], []]]) -> None:
         server = Supervisord(self.folder)
@@ -157,7 +158,7 @@ def test_files_that_cannot_be_put_back_are_named(run: Run, capsys: pytest.Captur
     said = capsys.readouterr().err
     assert "nothing was read again; a restart may read the new ones" in said
     assert "before-reload: policy.json (it is a folder); mend that and reload again" in said
-    del run.before["policy.json"]
+    run.before["before-reload/policy.json"] = run.before.pop("policy.json")
     assert run.texts() == run.before
 
 

@@ -194,7 +194,9 @@ def test_a_silent_middleware_leaves_metrics_empty_and_errors_in_the_form_of_vllm
     wait_for(lambda: ready.health() == 200, "healthy again")
 
 
-def test_a_middleware_that_is_busy_for_two_seconds_is_not_taken_for_gone(ready: Server) -> None:
+def test_a_middleware_that_is_busy_for_two_seconds_is_not_taken_for_gone_and_one_that_stays_mute_is(
+    ready: Server,
+) -> None:
     """As a burst of a thousand requests keeps it, on a machine with little CPU."""
     middleware = ready.pid("middleware")
     os.kill(middleware, signal.SIGSTOP)
@@ -204,9 +206,11 @@ def test_a_middleware_that_is_busy_for_two_seconds_is_not_taken_for_gone(ready: 
         while time.monotonic() < until:
             said.append(ready.health())
             time.sleep(0.05)
+        wait_for(lambda: ready.health() == 503, "one that stays mute is gone")
     finally:
         os.kill(middleware, signal.SIGCONT)
     assert set(said) == {200}
+    wait_for(lambda: ready.health() == 200, "it goes on")
 
 
 def test_256_streams_at_once_all_end_whole_and_health_stays_200(ready: Server) -> None:
