@@ -61,6 +61,21 @@ async def test_a_changed_process_is_replaced_when_its_requests_have_ended() -> N
 
 
 @story
+async def test_who_waits_for_a_changed_process_waits_for_no_more_than_the_drain_of_the_old() -> None:
+    async with scene(A) as s:
+        await s.awake("a")
+        running = s.asking("a", 100)
+        await rest(1)
+        await reload(s, member("a", command="another"))
+        waiting = s.asking("a", patience=600.0)
+        await rest(s.mux.members[0].drain_seconds - 2)
+        assert not running.done()
+        await rest(30)
+        assert await running == "cut"
+        assert await waiting == "answered"
+
+
+@story
 async def test_a_start_of_a_changed_model_is_ended_and_who_waits_is_served_by_the_new_process() -> None:
     async with scene(A) as s:
         old = s.drivers["a"]
